@@ -9,3 +9,4 @@ export * as keeper from './gen/malabar/keeper/v1/keeper.js';
 export * as metrics from './gen/malabar/metrics/v1/metrics.js';
 export * as scheduler from './gen/malabar/scheduler/v1/scheduler.js';
 export * as storage from './gen/malabar/storage/v1/storage.js';
+export * as records from './gen/malabar/storage/v1/records.js';
