@@ -59,7 +59,6 @@ module.exports = {
       conditionNames: ['source', 'import', 'node', 'default'],
       exportsFields: ['exports'],
       extensions: ['.ts', '.js'],
-      extensionAlias: { '.js': ['.ts', '.js'] },
     },
   },
 };

@@ -5,6 +5,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source'] } },
   test: {
     include: ['libs/*/src/**/*.test.ts', 'services/*/src/**/*.test.ts', 'test/**/*.test.ts'],
+    reporters: ['default', './test/harness/reporter.ts'],
     pool: 'threads',
     maxWorkers: 2,
     testTimeout: 30_000,
