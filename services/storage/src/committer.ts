@@ -1,0 +1,212 @@
+import { records, storage } from '@malabar/contracts';
+import { type Clock, toBusError, toFault } from '@malabar/core';
+import type { Logger } from '@malabar/telemetry';
+import { idempotencyKey } from './core/keys.js';
+import type { AppendCall, Shard, StagedAppend } from './core/shard.js';
+import type { StagedWrites, WriteBuffer } from './core/write-buffer.js';
+import type { Engine } from './engine.js';
+import type { StoreMetrics } from './metrics.js';
+
+/** After a refused commit: how long until the writes that wait for it are tried again. */
+const RETRY_MS = 250;
+/** Appends that wait for a commit, in bytes, before more are refused. */
+const WAITING_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface CommitterOptions {
+  engine: Engine;
+  writes: WriteBuffer;
+  shards: () => Iterable<Shard>;
+  clock: Clock;
+  log: Logger;
+  metrics: StoreMetrics;
+  /** Runs its argument after the events that wait now: setImmediate. */
+  turn: (run: () => void) => void;
+  /** How long an outcome may wait for an append to share its commit with. */
+  settleDelayMs: number;
+  /** Staged appends are durable: make them visible, then answer. */
+  onAppended(staged: StagedAppend): void;
+  /** A commit has succeeded; `recovered` if the one before was refused. */
+  onCommitted(recovered: boolean): void;
+  /** Another owner has the engine: this store must end. */
+  onFenced(error: Error): void;
+}
+
+/**
+ * Group commit: whatever arrives while a commit is under way forms the next one. Outcomes ride along
+ * with appends, or go by themselves after a short wait.
+ */
+export class Committer {
+  /** The last commit was refused; nothing new should be leased until one succeeds. */
+  failing = false;
+  #calls: Array<[Shard, AppendCall]> = [];
+  #waitingBytes = 0;
+  #durable: Array<() => void> = [];
+  #busy = false;
+  #scheduled = false;
+  #cancelDelay: (() => void) | undefined;
+  #closed = false;
+  #idle: Array<() => void> = [];
+
+  constructor(private readonly options: CommitterOptions) {}
+
+  append(shard: Shard, call: AppendCall): void {
+    if (this.#closed || this.#waitingBytes > WAITING_BYTES_MAX) {
+      const code = this.#closed ? 'UNAVAILABLE' : 'BUSY';
+      const fault = { code, message: 'storage takes no more jobs at the moment' };
+      call.reply(storage.AppendResponse.fromPartial({ requestId: call.request.requestId, fault }));
+      return;
+    }
+    this.#waitingBytes += call.request.jobs.length;
+    this.#calls.push([shard, call]);
+    this.#schedule();
+  }
+
+  /** There are writes (outcomes, configuration, trimming) that a coming commit must take along. */
+  dirty(): void {
+    if (this.#busy || this.#scheduled || this.#cancelDelay !== undefined) return;
+    this.#cancelDelay = this.options.clock.after(this.options.settleDelayMs, () => {
+      this.#cancelDelay = undefined;
+      this.#schedule();
+    });
+  }
+
+  /** Resolves when everything written up to now is durable. */
+  flush(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#durable.push(resolve);
+      this.#schedule();
+    });
+  }
+
+  /** Commits what waits, then takes nothing more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#busy || this.#scheduled)
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.#cancelDelay?.();
+    if (!this.failing) await this.#commit();
+  }
+
+  #schedule(): void {
+    if (this.#busy || this.#scheduled) return;
+    this.#cancelDelay?.();
+    this.#cancelDelay = undefined;
+    this.#scheduled = true;
+    this.options.turn(() => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    this.#scheduled = false;
+    this.#busy = true;
+    const succeeded = await this.#commit();
+    this.#busy = false;
+    if (this.#calls.length > 0 || (succeeded && this.#durable.length > 0)) this.#schedule();
+    else if (!succeeded) this.#later();
+    else if (!this.options.writes.empty || this.#anyDirty()) this.dirty();
+    if (!this.#scheduled) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #later(): void {
+    if (this.#closed) return;
+    this.#cancelDelay = this.options.clock.after(RETRY_MS, () => {
+      this.#cancelDelay = undefined;
+      this.#schedule();
+    });
+  }
+
+  #anyDirty(): boolean {
+    for (const shard of this.options.shards())
+      for (const topic of shard.topics.values()) if (topic.dirty) return true;
+    return false;
+  }
+
+  async #commit(): Promise<boolean> {
+    const { engine, writes, clock, metrics } = this.options;
+    const calls = this.#calls;
+    this.#calls = [];
+    this.#waitingBytes = 0;
+    const durable = this.#durable;
+    this.#durable = [];
+    const stagedWrites: StagedWrites = { appends: [], state: new Map() };
+    let staged: StagedAppend[] = [];
+    try {
+      staged = await this.#stage(calls, stagedWrites);
+      this.#snapshot(staged, stagedWrites);
+      const batch = writes.seal(stagedWrites);
+      if (batch.appends.length + batch.state.size + batch.drops.length > 0) {
+        const startedAt = clock.now();
+        await engine.commit(batch);
+        metrics.committed(staged, clock.now() - startedAt);
+      }
+    } catch (error) {
+      this.#failed(error, calls, durable);
+      return false;
+    }
+    writes.committed();
+    const recovered = this.failing;
+    this.failing = false;
+    for (const one of staged) this.options.onAppended(one);
+    for (const resolve of durable) resolve();
+    this.options.onCommitted(recovered);
+    return true;
+  }
+
+  #failed(thrown: unknown, calls: Array<[Shard, AppendCall]>, durable: Array<() => void>): void {
+    const error = toBusError(thrown);
+    this.options.writes.failed();
+    this.#durable.unshift(...durable);
+    this.failing = true;
+    this.options.metrics.commitRefused(error.code);
+    this.options.log.error(
+      { code: error.code, jobs: calls.length },
+      `commit refused: ${error.message}`,
+    );
+    const fault = toFault(error);
+    for (const [, call] of calls)
+      call.reply(storage.AppendResponse.fromPartial({ requestId: call.request.requestId, fault }));
+    if (error.code === 'STALE_LEASE') this.options.onFenced(error);
+  }
+
+  async #stage(
+    calls: Array<[Shard, AppendCall]>,
+    stagedWrites: StagedWrites,
+  ): Promise<StagedAppend[]> {
+    if (calls.length === 0) return [];
+    const byShard = new Map<Shard, AppendCall[]>();
+    for (const [shard, call] of calls) {
+      const list = byShard.get(shard);
+      if (list) list.push(call);
+      else byShard.set(shard, [call]);
+    }
+    const staged: StagedAppend[] = [];
+    for (const [shard, list] of byShard) {
+      const known = await this.#knownKeys(shard, list);
+      staged.push(shard.stage(list, known, this.options.clock.now(), stagedWrites));
+    }
+    return staged;
+  }
+
+  async #knownKeys(shard: Shard, calls: AppendCall[]): Promise<Map<string, records.KeyRecord>> {
+    const known = new Map<string, records.KeyRecord>();
+    for (const { request } of calls)
+      for (const { idempotencyKey: key } of request.options) {
+        if (key === '' || known.has(key)) continue;
+        const bytes = await this.options.engine.get(idempotencyKey(shard.id, key));
+        if (bytes !== undefined) known.set(key, records.KeyRecord.decode(bytes));
+      }
+    return known;
+  }
+
+  /** Puts the records of all changed topics into the commit. */
+  #snapshot(staged: StagedAppend[], stagedWrites: StagedWrites): void {
+    for (const shard of this.options.shards())
+      for (const topic of shard.topics.values()) {
+        if (!topic.dirty) continue;
+        topic.dirty = false;
+        this.options.writes.put(...topic.snapshot());
+      }
+    for (const { specials } of staged)
+      for (const [topic, list] of specials)
+        stagedWrites.state.set(...topic.snapshot(list.map(({ seq }) => seq)));
+  }
+}

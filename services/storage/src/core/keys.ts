@@ -1,0 +1,90 @@
+import type { Key } from '../engine.js';
+
+/**
+ * The key layout. Every key is a letter, then big-endian numbers, so that the byte order of keys is
+ * the order in which the core wants to read them.
+ *
+ *   M                                   the store itself (kept by the engine's owner)
+ *   Q shard                             ShardRecord
+ *   T shard topic                       TopicRecord
+ *   S shard topic seq                   EntryRecord of a scheduled delivery
+ *   L shard topic priority due seq      (empty) the order in which scheduled deliveries come due
+ *   D shard topic seq                   EntryRecord of a dead delivery
+ *   X shard topic seq                   EntryRecord of a discarded delivery
+ *   A shard topic seq attempt           AttemptRecord
+ *   K shard idempotency-key             KeyRecord
+ *   E shard expiry idempotency-key      (empty) the order in which idempotency keys expire
+ *   J shard seq                         LogRecord of one job that outlived its log record
+ */
+
+export const u16 = (value: number): string => String.fromCharCode((value >> 8) & 255, value & 255);
+
+/** Six bytes: enough for sequence numbers and milliseconds. */
+export function u48(value: number): string {
+  const high = Math.floor(value / 2 ** 32);
+  return String.fromCharCode(
+    (high >> 8) & 255,
+    high & 255,
+    (value >>> 24) & 255,
+    (value >>> 16) & 255,
+    (value >>> 8) & 255,
+    value & 255,
+  );
+}
+
+export function readU48(key: Key, at: number): number {
+  let value = 0;
+  for (let i = at; i < at + 6; i++) value = value * 256 + key.charCodeAt(i);
+  return value;
+}
+
+export const readU16 = (key: Key, at: number): number =>
+  key.charCodeAt(at) * 256 + key.charCodeAt(at + 1);
+
+/** Text of any language as the bytes of its UTF-8. */
+const utf8 = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+
+/** What comes behind every key that begins with `prefix`. */
+export const after = (prefix: Key): Key => `${prefix}\xff\xff\xff\xff\xff\xff\xff\xff`;
+
+export const SEQ_MAX = 2 ** 48 - 1;
+
+export const storeKey = (): Key => 'M';
+export const shardKey = (shard: number): Key => `Q${u16(shard)}`;
+export const topicKey = (shard: number, topic: number): Key => `T${u16(shard)}${u16(topic)}`;
+export const topicPrefix = (letter: string, shard: number, topic: number): Key =>
+  letter + u16(shard) + u16(topic);
+export const entryKey = (letter: EntryLetter, shard: number, topic: number, seq: number): Key =>
+  topicPrefix(letter, shard, topic) + u48(seq);
+
+/** Scheduled, dead and discarded deliveries. */
+export type EntryLetter = 'S' | 'D' | 'X';
+
+/** Where the sequence number lies in a key of S, D, X and A. */
+export const ENTRY_SEQ_AT = 5;
+
+/** Priorities 0 to 9; a higher one sorts first. */
+export const lanePrefix = (shard: number, topic: number, priority: number): Key =>
+  topicPrefix('L', shard, topic) + String.fromCharCode(9 - priority);
+export const dueKey = (
+  shard: number,
+  topic: number,
+  priority: number,
+  dueAtMs: number,
+  seq: number,
+): Key => lanePrefix(shard, topic, priority) + u48(dueAtMs) + u48(seq);
+export const DUE_AT = 6;
+export const DUE_SEQ_AT = 12;
+
+export const attemptPrefix = (shard: number, topic: number, seq: number): Key =>
+  topicPrefix('A', shard, topic) + u48(seq);
+export const attemptKey = (shard: number, topic: number, seq: number, attempt: number): Key =>
+  attemptPrefix(shard, topic, seq) + u48(attempt);
+
+export const idempotencyKey = (shard: number, key: string): Key => `K${u16(shard)}${utf8(key)}`;
+export const expiryKey = (shard: number, expiresAtMs: number, key: string): Key =>
+  `E${u16(shard)}${u48(expiresAtMs)}${utf8(key)}`;
+export const EXPIRY_NAME_AT = 9;
+
+export const survivorKey = (shard: number, seq: number): Key => `J${u16(shard)}${u48(seq)}`;
+export const SURVIVOR_SEQ_AT = 3;

@@ -1,0 +1,181 @@
+import { records } from '@malabar/contracts';
+import type { Key, KeyRange } from '../engine.js';
+import { after, DUE_AT, DUE_SEQ_AT, dueKey, lanePrefix, readU48, SEQ_MAX, u48 } from './keys.js';
+import type { Page } from './write-buffer.js';
+
+/** A delivery that has left the log's order: delayed, to be retried, or of a higher priority. */
+export interface Entry {
+  seq: number;
+  record: records.EntryRecord;
+}
+
+/** Entries that a lane holds in memory after a load; twice as many make it drop its tail. */
+const WINDOW = 1024;
+const COUNT_LIMIT = 8192;
+
+/** A point in a lane's order. */
+interface Mark {
+  dueAtMs: number;
+  seq: number;
+}
+
+const before = (a: Mark, b: Mark): boolean =>
+  a.dueAtMs < b.dueAtMs || (a.dueAtMs === b.dueAtMs && a.seq < b.seq);
+const markOf = (entry: Entry): Mark => ({ dueAtMs: entry.record.dueAtMs, seq: entry.seq });
+
+/** What a lane wants to read from the engine; `loaded` takes the answer. */
+export interface LaneScan {
+  range: KeyRange;
+  loaded(page: Page, now: number): void;
+}
+
+/**
+ * The entries of one topic and priority in the order in which they come due. The engine holds them
+ * all; memory holds the first ones (the window) and a count of those whose time has come.
+ */
+export class Lane {
+  /** Every entry up to the horizon that is not leased, in order. */
+  #window: Entry[] = [];
+  /** Undefined: the window reaches the end of the lane. */
+  #horizon: Mark | undefined = { dueAtMs: -1, seq: -1 };
+  /** Entries up to here are in `dueCount`. Never ahead of the clock. */
+  #counted: Mark = { dueAtMs: -1, seq: -1 };
+  #scanning = false;
+  /** Entries whose time has come, leased ones included. */
+  dueCount = 0;
+
+  constructor(
+    readonly shard: number,
+    readonly topic: number,
+    readonly priority: number,
+    private readonly isLeased: (seq: number) => boolean,
+  ) {}
+
+  /** A lane that is known to be empty needs no first read. */
+  startEmpty(now: number): void {
+    this.#horizon = undefined;
+    this.#counted = { dueAtMs: now, seq: SEQ_MAX };
+  }
+
+  /** A new entry, or one whose lease was given back (`again`). */
+  insert(entry: Entry, again = false): void {
+    const mark = markOf(entry);
+    if (!again && !before(this.#counted, mark)) this.dueCount++;
+    if (this.#horizon !== undefined && before(this.#horizon, mark)) return;
+    this.#window.splice(this.#position(mark), 0, entry);
+    if (this.#window.length > 2 * WINDOW) this.#truncate();
+  }
+
+  /** An entry that was taken has ended or moved. */
+  removed(entry: Entry): void {
+    if (!before(this.#counted, markOf(entry))) this.dueCount--;
+  }
+
+  /** The next entry whose time has come; it leaves the window until it is inserted again. */
+  take(): Entry | undefined {
+    const entry = this.#window[0];
+    if (entry === undefined || before(this.#counted, markOf(entry))) return undefined;
+    this.#window.shift();
+    return entry;
+  }
+
+  get takable(): boolean {
+    const entry = this.#window[0];
+    return entry !== undefined && !before(this.#counted, markOf(entry));
+  }
+
+  /** When the next entry that waits in memory comes due; undefined if none does. */
+  nextDueAtMs(): number | undefined {
+    if (this.#window.length === 0) return undefined;
+    const i = this.#position({ dueAtMs: this.#counted.dueAtMs, seq: this.#counted.seq + 1 });
+    return this.#window[i]?.record.dueAtMs ?? this.#horizon?.dueAtMs;
+  }
+
+  /** Counts what has come due by `now`, as far as memory knows; returns what must be read, if anything. */
+  advance(now: number): LaneScan | undefined {
+    if (this.#scanning) return undefined;
+    const horizon = this.#horizon;
+    if (horizon === undefined || horizon.dueAtMs > now) this.#countWindow(now);
+    else if (this.#counted.dueAtMs < now) return this.#countScan(now);
+    if (horizon !== undefined && this.#window.length < WINDOW / 4) return this.#windowScan();
+    return undefined;
+  }
+
+  #countWindow(now: number): void {
+    const to = { dueAtMs: now, seq: SEQ_MAX };
+    if (!before(this.#counted, to)) return;
+    this.dueCount +=
+      this.#position(to) - this.#position({ ...this.#counted, seq: this.#counted.seq + 1 });
+    this.#counted = to;
+  }
+
+  #countScan(now: number): LaneScan {
+    this.#scanning = true;
+    const prefix = lanePrefix(this.shard, this.topic, this.priority);
+    const start = this.#behind(this.#counted);
+    const end = prefix + u48(now + 1);
+    return {
+      range: { start, end, limit: COUNT_LIMIT },
+      loaded: (page) => {
+        this.#scanning = false;
+        this.dueCount += page.records.length;
+        this.#counted =
+          page.next === undefined ? { dueAtMs: now, seq: SEQ_MAX } : lastMark(page.next);
+      },
+    };
+  }
+
+  #windowScan(): LaneScan {
+    this.#scanning = true;
+    const prefix = lanePrefix(this.shard, this.topic, this.priority);
+    const horizon = this.#horizon as Mark;
+    const start = this.#behind(horizon);
+    return {
+      range: { start, end: after(prefix), limit: WINDOW },
+      loaded: (page) => {
+        this.#scanning = false;
+        // The window was cut meanwhile: the page does not join on to it any more.
+        if (this.#horizon !== horizon) return;
+        const entries = page.records.map(([key, value]) => readEntry(key, value));
+        // What was inserted meanwhile up to the old horizon is in the window; all behind it comes from the page.
+        this.#window.push(...entries.filter((entry) => !this.isLeased(entry.seq)));
+        this.#horizon = page.next === undefined ? undefined : lastMark(page.next);
+      },
+    };
+  }
+
+  #behind(mark: Mark): Key {
+    const prefix = lanePrefix(this.shard, this.topic, this.priority);
+    if (mark.dueAtMs < 0) return prefix;
+    return mark.seq >= SEQ_MAX
+      ? prefix + u48(mark.dueAtMs + 1)
+      : dueKey(this.shard, this.topic, this.priority, mark.dueAtMs, mark.seq + 1);
+  }
+
+  /** Index of the first window entry at or behind `mark`. */
+  #position(mark: Mark): number {
+    let low = 0;
+    let high = this.#window.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (before(markOf(this.#window[middle] as Entry), mark)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #truncate(): void {
+    this.#window.length = WINDOW;
+    this.#horizon = markOf(this.#window[WINDOW - 1] as Entry);
+  }
+}
+
+/** The mark of the last record before a page's `next` key (which is that record's key and a zero byte). */
+function lastMark(next: Key): Mark {
+  return { dueAtMs: readU48(next, DUE_AT), seq: readU48(next, DUE_SEQ_AT) };
+}
+
+/** The entry that a record of the lane's order describes. */
+export function readEntry(key: Key, value: Uint8Array): Entry {
+  return { seq: readU48(key, DUE_SEQ_AT), record: records.EntryRecord.decode(value) };
+}

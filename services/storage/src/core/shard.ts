@@ -1,0 +1,300 @@
+import { keeper, records, storage } from '@malabar/contracts';
+import { BusError, frameOffsets, jobId, toFault } from '@malabar/core';
+import type { Key, LogEntry } from '../engine.js';
+import { expiryKey, idempotencyKey, shardKey } from './keys.js';
+import type { LeaseTable } from './lease.js';
+import { encodeRecord, type JobBatch, type JobPart, rollRecords } from './log-record.js';
+import { type Special, scheduleWrites, Topic } from './topic.js';
+import type { StagedWrites, WriteBuffer } from './write-buffer.js';
+
+const IDEMPOTENCY_WINDOW_MS = 24 * 3_600_000;
+
+/** One append on its way to a commit. */
+export interface AppendCall {
+  request: storage.AppendRequest;
+  reply(response: storage.AppendResponse): void;
+}
+
+/** A batch that will be part of the log if the commit that carries it succeeds. */
+export interface StagedAppend {
+  shard: Shard;
+  tail: number;
+  acceptedAtMs: number;
+  batches: JobBatch[];
+  specials: Map<Topic, Special[]>;
+  answers: Array<[AppendCall, storage.AppendResponse]>;
+}
+
+/** How a commit's jobs are spread over log records; replaced only by the tests that must notice. */
+export type RollRecords = typeof rollRecords;
+
+/** One ordered log of a queue and the topics that read it. */
+export class Shard {
+  readonly topics = new Map<string, Topic>();
+  /** Where the next job goes. */
+  tail: number;
+  acceptedAtMs: number;
+  trimmedTo: number;
+  nextTopic: number;
+  /** Undefined while the queue is not configured. */
+  config: keeper.QueueConfig | undefined;
+
+  constructor(
+    readonly id: number,
+    readonly queue: string,
+    record: records.ShardRecord,
+    private readonly store: number,
+    private readonly table: LeaseTable,
+    private readonly writes: WriteBuffer,
+    private readonly roll: RollRecords = rollRecords,
+  ) {
+    this.tail = record.tail;
+    this.acceptedAtMs = record.acceptedAtMs;
+    this.trimmedTo = record.trimmedTo;
+    this.nextTopic = record.nextTopic;
+  }
+
+  addTopic(id: number, config: keeper.TopicConfig, record: records.TopicRecord): Topic {
+    const topic = new Topic(this.id, id, config, record, this.tail, this.table, this.writes);
+    this.topics.set(config.name, topic);
+    return topic;
+  }
+
+  /** Takes over new settings: topics come, change and go without touching their neighbours. */
+  configure(config: keeper.QueueConfig): void {
+    this.config = config;
+    for (const topicConfig of config.topics) {
+      const known = this.topics.get(topicConfig.name);
+      if (known === undefined) this.#createTopic(topicConfig);
+      else {
+        known.attach();
+        known.reconfigure(topicConfig);
+      }
+    }
+    const names = new Set(config.topics.map((topic) => topic.name));
+    for (const topic of this.topics.values())
+      if (!names.has(topic.name) && topic.detachedAt === undefined) topic.detach();
+    this.save();
+  }
+
+  /** The queue is configured no more: it keeps what it has and accepts nothing. */
+  detach(): void {
+    if (this.config === undefined) return;
+    this.config = undefined;
+    for (const topic of this.topics.values()) if (topic.detachedAt === undefined) topic.detach();
+    this.save();
+  }
+
+  #createTopic(config: keeper.TopicConfig): void {
+    const fromBeginning = config.start === keeper.TopicStart.BEGINNING;
+    const floor = fromBeginning ? this.trimmedTo : this.tail;
+    const excluded = floor > 0 ? [0, floor] : [];
+    const record = records.TopicRecord.fromPartial({ floor, excluded });
+    this.addTopic(this.nextTopic++, config, record).dirty = true;
+  }
+
+  /** Writes the shard's own record with the next commit. */
+  save(): void {
+    const record = records.ShardRecord.fromPartial({
+      queue: this.queue,
+      topics: [...this.topics.values()].map(({ id, name }) => ({ id, name })),
+      nextTopic: this.nextTopic,
+      trimmedTo: this.trimmedTo,
+      detached: this.config === undefined,
+      tail: this.tail,
+      acceptedAtMs: this.acceptedAtMs,
+    });
+    this.writes.put(shardKey(this.id), records.ShardRecord.encode(record).finish());
+  }
+
+  /** Plans the appends of one commit. Nothing has changed until `apply`. */
+  stage(
+    calls: readonly AppendCall[],
+    known: ReadonlyMap<string, records.KeyRecord>,
+    now: number,
+    writes: StagedWrites,
+  ): StagedAppend {
+    const stage = new Stage(this, new Map(known), Math.max(now, this.acceptedAtMs), writes.state);
+    const answers = calls.map((call): [AppendCall, storage.AppendResponse] => [
+      call,
+      this.#answer(stage, call.request),
+    ]);
+    const batches = this.#write(stage, writes.appends);
+    const { specials, acceptedAtMs, tail } = stage;
+    return { shard: this, tail, acceptedAtMs, batches, specials, answers };
+  }
+
+  /** The commit that carried the staged append is durable. */
+  apply(staged: StagedAppend, now: number): void {
+    this.tail = staged.tail;
+    this.acceptedAtMs = staged.acceptedAtMs;
+    for (const topic of this.topics.values())
+      topic.appended(staged.tail, staged.specials.get(topic) ?? [], now);
+  }
+
+  /** Ready deliveries of the fullest topic. */
+  get ready(): number {
+    let most = 0;
+    for (const topic of this.topics.values()) most = Math.max(most, topic.counts().ready);
+    return most;
+  }
+
+  #answer(stage: Stage, request: storage.AppendRequest): storage.AppendResponse {
+    const { requestId } = request;
+    try {
+      const firstSeq = stage.tail;
+      const exceptions = stage.add(request);
+      const { acceptedAtMs } = stage;
+      const place = { store: this.store, shard: this.id, firstSeq, acceptedAtMs };
+      return { requestId, fault: undefined, ...place, exceptions, ready: 0 };
+    } catch (error) {
+      return storage.AppendResponse.fromPartial({ requestId, fault: toFault(error) });
+    }
+  }
+
+  #write(stage: Stage, appends: LogEntry[]): JobBatch[] {
+    let seq = this.tail;
+    return this.roll(stage.parts).map((parts) => {
+      const { entry, batch } = encodeRecord(this.id, seq, stage.acceptedAtMs, parts);
+      appends.push(entry);
+      seq += batch.count;
+      return batch;
+    });
+  }
+
+  /** The id of a job of this shard. */
+  idOf(acceptedAtMs: number, seq: number): string {
+    return jobId(acceptedAtMs, this.store, this.id, seq);
+  }
+}
+
+/** The appends of one shard while a commit is being put together. */
+class Stage {
+  readonly parts: JobPart[] = [];
+  readonly specials = new Map<Topic, Special[]>();
+  tail: number;
+
+  constructor(
+    private readonly shard: Shard,
+    private readonly keys: Map<string, records.KeyRecord>,
+    readonly acceptedAtMs: number,
+    private readonly state: Map<Key, Uint8Array>,
+  ) {
+    this.tail = shard.tail;
+  }
+
+  /** Adds what may be added of a request; returns the exceptions. Throws if nothing may. */
+  add(request: storage.AppendRequest): storage.AppendException[] {
+    const config = this.shard.config;
+    if (config === undefined)
+      throw new BusError('UNKNOWN_QUEUE', `queue '${request.queue}' does not exist`);
+    const offsets = frameOffsets(request.jobs);
+    if (offsets === undefined || offsets.length !== request.count + 1)
+      throw new BusError(
+        'INVALID',
+        `the batch does not hold the ${request.count} jobs it announces`,
+      );
+    if (request.options.length === 0 && request.count <= this.#room(config.waitingMax)) {
+      if (request.count > 0) this.parts.push({ bytes: request.jobs, count: request.count });
+      this.tail += request.count;
+      return [];
+    }
+    return this.#addEach(request, offsets, config);
+  }
+
+  #room(waitingMax: number): number {
+    if (waitingMax === 0) return Number.POSITIVE_INFINITY;
+    let waiting = 0;
+    for (const topic of this.shard.topics.values())
+      if (topic.detachedAt === undefined) waiting = Math.max(waiting, topic.waiting);
+    return waitingMax - waiting - (this.tail - this.shard.tail);
+  }
+
+  #addEach(
+    request: storage.AppendRequest,
+    offsets: number[],
+    config: keeper.QueueConfig,
+  ): storage.AppendException[] {
+    const exceptions: storage.AppendException[] = [];
+    const options = new Map(request.options.map((option) => [option.index, option]));
+    let from = 0;
+    const flush = (to: number): void => {
+      if (to > from)
+        this.parts.push({
+          bytes: request.jobs.subarray(offsets[from], offsets[to]),
+          count: to - from,
+        });
+      from = to + 1;
+    };
+    for (let index = 0; index < request.count; index++) {
+      const exception = this.#addOne(index, options.get(index), config);
+      if (exception === undefined) continue;
+      exceptions.push(exception);
+      flush(index);
+    }
+    flush(request.count);
+    return exceptions;
+  }
+
+  #addOne(
+    index: number,
+    options: storage.JobOptions | undefined,
+    config: keeper.QueueConfig,
+  ): storage.AppendException | undefined {
+    const key = options?.idempotencyKey ?? '';
+    const holder = key === '' ? undefined : this.keys.get(key);
+    if (holder !== undefined && holder.expiresAtMs > this.acceptedAtMs) {
+      const duplicateOf = this.shard.idOf(holder.acceptedAtMs, holder.seq);
+      return { index, duplicateOf, fault: undefined };
+    }
+    const limit = Math.min(this.#room(config.waitingMax), this.#room(options?.maxWaiting ?? 0));
+    if (limit < 1) return { index, duplicateOf: '', fault: this.#full() };
+    if (key !== '') this.#remember(key, options?.idempotencyWindowMs || IDEMPOTENCY_WINDOW_MS);
+    if (options && isSpecial(options)) this.#special(options);
+    this.tail++;
+    return undefined;
+  }
+
+  #full(): { code: string; message: string } {
+    const message = `queue '${this.shard.queue}' is full; consumers do not keep up or are away`;
+    return toFault(new BusError('QUEUE_FULL', message));
+  }
+
+  #remember(key: string, windowMs: number): void {
+    const { id } = this.shard;
+    const expiresAtMs = this.acceptedAtMs + windowMs;
+    const record = { seq: this.tail, acceptedAtMs: this.acceptedAtMs, expiresAtMs };
+    this.keys.set(key, record);
+    this.state.set(idempotencyKey(id, key), records.KeyRecord.encode(record).finish());
+    this.state.set(expiryKey(id, expiresAtMs, key), new Uint8Array(0));
+  }
+
+  #special(options: storage.JobOptions): void {
+    for (const topic of this.shard.topics.values()) {
+      if (topic.detachedAt !== undefined) continue;
+      const record = records.EntryRecord.fromPartial({
+        acceptedAtMs: this.acceptedAtMs,
+        sinceMs: this.acceptedAtMs,
+        dueAtMs: Math.max(options.deliverAtMs, this.acceptedAtMs + topic.config.delayMs),
+        priority: Math.min(options.priority, 9),
+        expiresAtMs: options.expiresAtMs,
+        leaseMs: options.leaseMs,
+      });
+      const list = this.specials.get(topic) ?? [];
+      list.push({ seq: this.tail, record });
+      this.specials.set(topic, list);
+      for (const [key, value] of scheduleWrites(this.shard.id, topic.id, this.tail, record))
+        this.state.set(key, value);
+    }
+  }
+}
+
+/** Jobs that cannot simply be delivered in the log's order. */
+function isSpecial(options: storage.JobOptions): boolean {
+  return (
+    options.deliverAtMs > 0 ||
+    options.priority > 0 ||
+    options.expiresAtMs > 0 ||
+    options.leaseMs > 0
+  );
+}

@@ -1,0 +1,569 @@
+import { common, type keeper, records } from '@malabar/contracts';
+import { attemptKey, dueKey, type EntryLetter, entryKey, topicKey, u48 } from './keys.js';
+import { type Entry, Lane, type LaneScan } from './lane.js';
+import type { Grant, Holder, Lease, LeaseTable } from './lease.js';
+import { RangeSet } from './range-set.js';
+import { retryDelayMs, retryPolicy } from './retry-policy.js';
+import type { WriteBuffer } from './write-buffer.js';
+
+const PRIORITIES = 10;
+/** What a lease lasts beyond the topic's timeout: the way to the consumer and back. */
+const LEASE_GRACE_MS = 15_000;
+const ERROR_SUMMARY = 512;
+
+export interface TopicCounts {
+  ready: number;
+  scheduled: number;
+  leased: number;
+  done: number;
+  dead: number;
+  discarded: number;
+}
+
+/** A job that must not be delivered in the log's order: it has a delay, a deadline or a priority. */
+export interface Special {
+  seq: number;
+  record: records.EntryRecord;
+}
+
+/** One request for leases and what it has been granted so far. */
+interface Ask {
+  readonly holder: Holder;
+  readonly now: number;
+  readonly leaseMs: number;
+  readonly grants: Grant[];
+}
+
+/**
+ * The delivery state of one topic: which jobs of its shard are taken (settled, or moved to a lane or to
+ * dead), who holds leases, and what comes next. Pure: time and randomness are arguments, writes go to
+ * the buffer, reads are asked for with LaneScan.
+ */
+export class Topic {
+  config: keeper.TopicConfig;
+  /** Every sequence number below is taken. */
+  floor: number;
+  readonly taken: RangeSet;
+  /** Jobs accepted while the topic did not exist or was detached. */
+  readonly excluded: RangeSet;
+  readonly leases = new Map<number, Lease>();
+  done = 0;
+  dead = 0;
+  discarded = 0;
+  detachedAt: number | undefined;
+  /** The record in the engine is older than this state. */
+  dirty = false;
+
+  /** End of the log. */
+  #tail: number;
+  /** Below this, jobs are taken, leased or in `returned`. */
+  #cursor: number;
+  /** Jobs whose leases were given back, highest first. */
+  #returned: number[] = [];
+  /** Jobs in [floor, tail) that are not taken. */
+  #untaken: number;
+  #leasedFresh = 0;
+  #leasedEntries = new Set<number>();
+  #lanes: Array<Lane | undefined> = new Array(PRIORITIES).fill(undefined);
+  #entries = 0;
+  /** With a topic delay: jobs below are old enough. Without one: the tail. */
+  #matured: number;
+  #laneTurn = false;
+  #mixedLeases = false;
+
+  constructor(
+    readonly shard: number,
+    readonly id: number,
+    config: keeper.TopicConfig,
+    record: records.TopicRecord,
+    tail: number,
+    private readonly table: LeaseTable,
+    private readonly writes: WriteBuffer,
+  ) {
+    this.config = config;
+    this.floor = record.floor;
+    this.taken = RangeSet.decode(record.floor, record.taken);
+    this.excluded = RangeSet.decode(0, record.excluded);
+    this.done = record.done;
+    this.dead = record.dead;
+    this.discarded = record.discarded;
+    this.#entries = record.entries;
+    this.detachedAt = record.detached ? record.detachedAt : undefined;
+    this.#tail = tail;
+    this.#cursor = record.floor;
+    this.#untaken = tail - record.floor - this.taken.size;
+    this.#matured = config.delayMs > 0 ? record.floor : tail;
+    if (this.#entries > 0) for (let p = 0; p < PRIORITIES; p++) this.#lanes[p] = this.#newLane(p);
+  }
+
+  get name(): string {
+    return this.config.name;
+  }
+
+  get active(): boolean {
+    return this.detachedAt === undefined && !this.config.paused;
+  }
+
+  get leaseMs(): number {
+    return this.config.timeoutMs + LEASE_GRACE_MS;
+  }
+
+  counts(): TopicCounts {
+    const unmatured = this.#unmatured();
+    const due = this.#lanes.reduce((sum, lane) => sum + (lane?.dueCount ?? 0), 0);
+    return {
+      ready: this.#untaken - this.#leasedFresh - unmatured + due - this.#leasedEntries.size,
+      scheduled: unmatured + this.#entries - due,
+      leased: this.leases.size,
+      done: this.done,
+      dead: this.dead,
+      discarded: this.discarded,
+    };
+  }
+
+  /** Deliveries that wait, whatever for: what limits count. */
+  get waiting(): number {
+    return this.#untaken + this.#entries - this.leases.size;
+  }
+
+  /** The log has grown to `tail`; `specials` go to lanes at once. */
+  appended(tail: number, specials: readonly Special[], now: number): void {
+    if (this.detachedAt !== undefined) {
+      this.#tail = tail;
+      return;
+    }
+    this.#untaken += tail - this.#tail;
+    if (this.config.delayMs === 0) this.#matured = tail;
+    this.#tail = tail;
+    for (const { seq, record } of specials) {
+      this.#take(seq, seq + 1);
+      this.#entries++;
+      this.#lane(record.priority, now).insert({ seq, record });
+    }
+  }
+
+  // --- leasing ------------------------------------------------------------------------------------
+
+  /** Whether a lease would find something now. */
+  get leasable(): boolean {
+    if (!this.active) return false;
+    return this.#hasFresh() || this.#lanes.some((lane) => lane?.takable);
+  }
+
+  /** Takes up to `max` ready deliveries for `holder`. Urgent ones first, then retries and fresh ones in turn. */
+  lease(holder: Holder, max: number, now: number, leaseMs = this.leaseMs): Grant[] {
+    const ask: Ask = { holder, now, leaseMs, grants: [] };
+    if (!this.active) return ask.grants;
+    if (leaseMs !== this.leaseMs) this.#mixedLeases = true;
+    let left = max;
+    for (let priority = PRIORITIES - 1; priority > 0 && left > 0; priority--)
+      left -= this.#leaseLane(priority, ask, left);
+    while (left > 0) {
+      this.#laneTurn = !this.#laneTurn;
+      // Retries get half of what is asked for, so that a heap of failing jobs cannot starve fresh ones.
+      const taken = this.#laneTurn
+        ? this.#leaseLane(0, ask, Math.ceil(left / 2)) || this.#leaseFresh(ask, left)
+        : this.#leaseFresh(ask, left) || this.#leaseLane(0, ask, left);
+      if (taken === 0) break;
+      left -= taken;
+    }
+    return ask.grants;
+  }
+
+  #leaseLane(priority: number, ask: Ask, max: number): number {
+    const lane = this.#lanes[priority];
+    let taken = 0;
+    while (lane && taken < max) {
+      const entry = lane.take();
+      if (entry === undefined) break;
+      const { expiresAtMs } = entry.record;
+      if (expiresAtMs > 0 && expiresAtMs <= ask.now) this.#expire(entry, ask.now);
+      else {
+        this.#grantEntry(entry, ask);
+        taken++;
+      }
+    }
+    return taken;
+  }
+
+  #grantEntry(entry: Entry, ask: Ask): void {
+    const ownLeaseMs = ask.holder.fetching ? entry.record.leaseMs : 0;
+    if (ownLeaseMs > 0) this.#mixedLeases = true;
+    this.#leasedEntries.add(entry.seq);
+    const attempt = entry.record.attempts + 1;
+    const leaseMs = ownLeaseMs || ask.leaseMs;
+    this.#grant(ask, { seq: entry.seq, count: 1, attempt, entry, leaseMs });
+  }
+
+  #leaseFresh(ask: Ask, max: number): number {
+    const run = this.#nextFresh(max);
+    if (run === undefined) return 0;
+    const [seq, count] = run;
+    this.#leasedFresh += count;
+    this.#grant(ask, { seq, count, attempt: 1, entry: undefined, leaseMs: ask.leaseMs });
+    return count;
+  }
+
+  #hasFresh(): boolean {
+    return this.#returned.length > 0 || this.#untaken - this.#leasedFresh - this.#unmatured() > 0;
+  }
+
+  /** The next run of consecutive jobs that nobody has. */
+  #nextFresh(max: number): [seq: number, count: number] | undefined {
+    const returned = this.#returned.pop();
+    if (returned !== undefined) {
+      let count = 1;
+      while (count < max && this.#returned[this.#returned.length - 1] === returned + count) {
+        this.#returned.pop();
+        count++;
+      }
+      return [returned, count];
+    }
+    const seq = this.taken.firstMissing(this.#cursor);
+    const end = Math.min(seq + max, this.#matured, this.taken.nextPresent(seq, this.#matured));
+    this.#cursor = Math.max(this.#cursor, Math.min(seq, this.#matured), end);
+    return end > seq ? [seq, end - seq] : undefined;
+  }
+
+  #grant(ask: Ask, run: Pick<Grant, 'seq' | 'count' | 'attempt' | 'entry' | 'leaseMs'>): void {
+    const firstLeaseId = this.table.nextId;
+    this.table.nextId += run.count;
+    const grant: Grant = {
+      ...run,
+      topic: this,
+      holder: ask.holder,
+      firstLeaseId,
+      grantedAtMs: ask.now,
+      acceptedAtMs: run.entry?.record.acceptedAtMs ?? 0,
+    };
+    const deadlineMs = ask.now + run.leaseMs;
+    for (let i = 0; i < run.count; i++) {
+      const lease: Lease = { id: firstLeaseId + i, seq: run.seq + i, grant, deadlineMs };
+      this.leases.set(lease.id, lease);
+      this.table.leases.set(lease.id, lease);
+    }
+    ask.holder.leased += run.count;
+    ask.grants.push(grant);
+  }
+
+  #unmatured(): number {
+    if (this.#matured >= this.#tail) return 0;
+    const from = Math.max(this.#matured, this.floor);
+    return this.#tail - from - this.taken.countIn(from, this.#tail);
+  }
+
+  /** With a topic delay: the first job whose age is not known to suffice; undefined if there is none. */
+  get unmaturedFrom(): number | undefined {
+    return this.#matured < this.#tail ? this.#matured : undefined;
+  }
+
+  /** All jobs below `seq` are older than the topic's delay. */
+  matured(seq: number): void {
+    this.#matured = Math.max(this.#matured, Math.min(seq, this.#tail));
+  }
+
+  // --- the ends of a lease ------------------------------------------------------------------------
+
+  /** The consumer said yes to consecutive jobs of one run; their leases are gone already. */
+  doneRun(start: number, count: number): void {
+    this.#leasedFresh -= count;
+    this.#take(start, start + count);
+    this.done += count;
+    this.dirty = true;
+  }
+
+  /** Ends one lease, or extends it. The caller has checked that it is current. */
+  settle(lease: Lease, outcome: common.Outcome, now: number, random: () => number): void {
+    const { DONE, EXTEND, RELEASE } = common.OutcomeKind;
+    if (outcome.kind !== EXTEND) this.#end(lease);
+    if (outcome.kind === EXTEND) this.#extend(lease, now);
+    else if (outcome.kind === DONE) this.#done(lease);
+    else if (outcome.kind === RELEASE) this.#giveBack(lease);
+    else this.#failed(lease, outcome, now, random);
+  }
+
+  /** Gives back every lease of a holder that is gone. */
+  releaseAll(holder: Holder): void {
+    for (const lease of [...this.leases.values()]) {
+      if (lease.grant.holder !== holder) continue;
+      this.#end(lease);
+      this.#giveBack(lease);
+    }
+  }
+
+  /** Leases whose time is over. */
+  expired(now: number): Lease[] {
+    const expired: Lease[] = [];
+    for (const lease of this.leases.values()) {
+      if (lease.deadlineMs <= now) expired.push(lease);
+      // Equal durations expire in the order of their granting.
+      else if (!this.#mixedLeases) break;
+    }
+    return expired;
+  }
+
+  #extend(lease: Lease, now: number): void {
+    lease.deadlineMs = now + lease.grant.leaseMs;
+    this.leases.delete(lease.id);
+    this.leases.set(lease.id, lease);
+  }
+
+  #end(lease: Lease): void {
+    this.leases.delete(lease.id);
+    this.table.leases.delete(lease.id);
+    lease.grant.holder.leased--;
+    if (lease.grant.entry === undefined) this.#leasedFresh--;
+    else this.#leasedEntries.delete(lease.seq);
+  }
+
+  #done(lease: Lease): void {
+    this.#leave(lease);
+    this.done++;
+  }
+
+  #giveBack(lease: Lease): void {
+    const { entry } = lease.grant;
+    if (entry !== undefined) {
+      this.#lanes[entry.record.priority]?.insert(entry, true);
+      return;
+    }
+    let at = this.#returned.length;
+    while (at > 0 && (this.#returned[at - 1] as number) < lease.seq) at--;
+    this.#returned.splice(at, 0, lease.seq);
+  }
+
+  #failed(lease: Lease, outcome: common.Outcome, now: number, random: () => number): void {
+    const { acceptedAtMs, entry } = lease.grant;
+    const base = entry?.record ?? records.EntryRecord.fromPartial({ acceptedAtMs });
+    const record = { ...base, sinceMs: now, attempts: base.attempts + 1 };
+    if (outcome.kind === common.OutcomeKind.CRASH) record.crashes++;
+    record.errorCode = outcome.errorCode;
+    record.error = outcome.error.slice(0, ERROR_SUMMARY);
+    this.#leave(lease);
+    this.#recordAttempt(lease, record.attempts, outcome);
+    const policy = retryPolicy(this.config);
+    record.quarantined = record.crashes - record.forgivenCrashes >= policy.crashesMax;
+    const attempts = record.attempts - record.forgivenAttempts;
+    const exhausted =
+      outcome.kind === common.OutcomeKind.DEAD ||
+      record.quarantined ||
+      attempts >= policy.attempts ||
+      (policy.ageMaxMs > 0 && now - acceptedAtMs > policy.ageMaxMs);
+    if (exhausted) {
+      this.#bury(lease.seq, record);
+      return;
+    }
+    const pauseMs = outcome.retryAfterMs || retryDelayMs(policy, attempts, random());
+    record.dueAtMs = now + pauseMs;
+    this.#schedule(lease.seq, record, now);
+  }
+
+  #recordAttempt(lease: Lease, number: number, outcome: common.Outcome): void {
+    const record = records.AttemptRecord.fromPartial({
+      outcome: outcome.kind,
+      consumer: lease.grant.holder.name,
+      errorCode: outcome.errorCode,
+      error: outcome.error,
+      startedAtMs: outcome.startedAtMs || lease.grant.grantedAtMs,
+      durationMs: outcome.durationMs,
+    });
+    const key = attemptKey(this.shard, this.id, lease.seq, number);
+    this.writes.put(key, records.AttemptRecord.encode(record).finish());
+  }
+
+  /** The delivery leaves the place that it was leased from. */
+  #leave(lease: Lease): void {
+    this.dirty = true;
+    if (lease.grant.entry === undefined) this.#take(lease.seq, lease.seq + 1);
+    else this.#unschedule(lease.grant.entry);
+  }
+
+  /** An entry that came due after its job's end. */
+  #expire(entry: Entry, now: number): void {
+    this.#unschedule(entry);
+    const record = { ...entry.record, sinceMs: now, errorCode: 'EXPIRED' };
+    this.writes.put(this.#key('X', entry.seq), records.EntryRecord.encode(record).finish());
+    this.discarded++;
+    this.dirty = true;
+  }
+
+  #unschedule(entry: Entry): void {
+    const { priority, dueAtMs } = entry.record;
+    this.#lanes[priority]?.removed(entry);
+    this.#entries--;
+    this.writes.delete(dueKey(this.shard, this.id, priority, dueAtMs, entry.seq));
+    this.writes.delete(this.#key('S', entry.seq));
+  }
+
+  #schedule(seq: number, record: records.EntryRecord, now: number): void {
+    for (const [key, value] of scheduleWrites(this.shard, this.id, seq, record))
+      this.writes.put(key, value);
+    this.#entries++;
+    this.dirty = true;
+    this.#lane(record.priority, now).insert({ seq, record });
+  }
+
+  #bury(seq: number, record: records.EntryRecord): void {
+    this.writes.put(this.#key('D', seq), records.EntryRecord.encode(record).finish());
+    this.dead++;
+    this.dirty = true;
+  }
+
+  /** A dead delivery goes back to ready; its attempts and crashes so far are forgiven. */
+  replay(seq: number, dead: records.EntryRecord, now: number): void {
+    this.writes.delete(this.#key('D', seq));
+    this.dead--;
+    const record: records.EntryRecord = {
+      ...dead,
+      dueAtMs: now,
+      sinceMs: now,
+      quarantined: false,
+      forgivenAttempts: dead.attempts,
+      forgivenCrashes: dead.crashes,
+    };
+    this.#schedule(seq, record, now);
+  }
+
+  // --- time and durable form ----------------------------------------------------------------------
+
+  /** Lets time pass for the lanes; returns the reads that they want. */
+  advance(now: number): LaneScan[] {
+    const scans: LaneScan[] = [];
+    for (const lane of this.#lanes) {
+      const scan = lane?.advance(now);
+      if (scan) scans.push(scan);
+    }
+    return scans;
+  }
+
+  /** When the next lane entry known to memory comes due. */
+  nextDueAtMs(): number | undefined {
+    let next: number | undefined;
+    for (const lane of this.#lanes) {
+      const due = lane?.nextDueAtMs();
+      if (due !== undefined && (next === undefined || due < next)) next = due;
+    }
+    return next;
+  }
+
+  /** The topic's record, with jobs that an append under way moves to lanes at once. */
+  snapshot(staged: readonly number[] = []): [key: string, value: Uint8Array] {
+    const taken = staged.length === 0 ? this.taken : this.#with(staged);
+    const record = records.TopicRecord.fromPartial({
+      floor: this.floor,
+      taken: taken.encode(this.floor),
+      excluded: this.excluded.encode(0),
+      done: this.done,
+      dead: this.dead,
+      discarded: this.discarded,
+      entries: this.#entries + staged.length,
+      detached: this.detachedAt !== undefined,
+      detachedAt: this.detachedAt ?? 0,
+    });
+    return [topicKey(this.shard, this.id), records.TopicRecord.encode(record).finish()];
+  }
+
+  /** The topic is configured no more: it keeps what it has and gets nothing new. */
+  detach(): void {
+    this.detachedAt = this.#tail;
+    this.dirty = true;
+  }
+
+  /** The topic is configured again: what was accepted meanwhile is not for it. */
+  attach(): void {
+    if (this.detachedAt === undefined) return;
+    this.#untaken += this.#tail - this.detachedAt;
+    this.#take(this.detachedAt, this.#tail);
+    this.excluded.add(this.detachedAt, this.#tail);
+    this.#matured = Math.max(this.#matured, this.#tail);
+    this.detachedAt = undefined;
+    this.dirty = true;
+  }
+
+  /** New settings for the same deliveries. */
+  reconfigure(config: keeper.TopicConfig): void {
+    if (config.delayMs === 0) this.#matured = this.#tail;
+    else if (this.config.delayMs === 0) this.#matured = this.#cursor;
+    if (config.timeoutMs !== this.config.timeoutMs) this.#mixedLeases = true;
+    this.config = config;
+  }
+
+  /** What memory knows of a job; of a taken one the engine knows more. */
+  stateInMemory(seq: number): 'none' | 'leased' | 'ready' | 'unmatured' | 'taken' {
+    if (this.excluded.has(seq) || seq >= (this.detachedAt ?? this.#tail)) return 'none';
+    if (this.#leasedEntries.has(seq)) return 'leased';
+    if (seq < this.floor || this.taken.has(seq)) return 'taken';
+    if (this.#isLeasedFresh(seq)) return 'leased';
+    return seq < this.#matured ? 'ready' : 'unmatured';
+  }
+
+  /** Whether no job of [start, end) waits in the log for this topic or is leased from there. */
+  allTaken(start: number, end: number): boolean {
+    const from = Math.max(start, this.floor);
+    const to = Math.min(end, this.detachedAt ?? end);
+    return from >= to || this.taken.countIn(from, to) === to - from;
+  }
+
+  /** Jobs that were accepted for this topic, ever. */
+  get accepted(): number {
+    return (this.detachedAt ?? this.#tail) - this.excluded.size;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  leaseOf(seq: number): Lease | undefined {
+    for (const lease of this.leases.values()) if (lease.seq === seq) return lease;
+    return undefined;
+  }
+
+  #isLeasedFresh(seq: number): boolean {
+    return seq < this.#cursor && !this.#returned.includes(seq);
+  }
+
+  #with(staged: readonly number[]): RangeSet {
+    const all = new RangeSet();
+    for (const [start, end] of this.taken) all.add(start, end);
+    for (const seq of staged) all.add(seq, seq + 1);
+    return all;
+  }
+
+  #take(start: number, end: number): void {
+    this.#untaken -= this.taken.add(start, end);
+    this.floor = this.taken.absorb(this.floor);
+    if (this.#cursor < this.floor) this.#cursor = this.floor;
+  }
+
+  #key(letter: EntryLetter, seq: number): string {
+    return entryKey(letter, this.shard, this.id, seq);
+  }
+
+  #lane(priority: number, now: number): Lane {
+    const known = this.#lanes[priority];
+    if (known) return known;
+    const lane = this.#newLane(priority);
+    lane.startEmpty(now);
+    this.#lanes[priority] = lane;
+    return lane;
+  }
+
+  #newLane(priority: number): Lane {
+    return new Lane(this.shard, this.id, priority, (seq) => this.#leasedEntries.has(seq));
+  }
+}
+
+/** The two records of a scheduled delivery: by due time (all of it) and by sequence number (where to look). */
+export function scheduleWrites(
+  shard: number,
+  topic: number,
+  seq: number,
+  record: records.EntryRecord,
+): Array<[key: string, value: Uint8Array]> {
+  const { priority, dueAtMs } = record;
+  const where = Buffer.from(String.fromCharCode(priority) + u48(dueAtMs), 'latin1');
+  return [
+    [dueKey(shard, topic, priority, dueAtMs, seq), records.EntryRecord.encode(record).finish()],
+    [entryKey('S', shard, topic, seq), where],
+  ];
+}
