@@ -1,0 +1,34 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+export interface EventuallyOptions {
+  timeoutMs?: number;
+  everyMs?: number;
+}
+
+/**
+ * Calls `attempt` until it neither throws nor returns `false`, and resolves to what it returned.
+ * After `timeoutMs` (10 s) rejects with the last error, so a failing `expect` stays readable.
+ */
+export async function eventually<T>(
+  attempt: () => T | Promise<T>,
+  { timeoutMs = 10_000, everyMs = 10 }: EventuallyOptions = {},
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const outcome = await settled(attempt);
+    if ('value' in outcome) return outcome.value;
+    if (performance.now() >= deadline) throw outcome.error;
+    await pause(everyMs);
+  }
+}
+
+async function settled<T>(
+  attempt: () => T | Promise<T>,
+): Promise<{ value: T } | { error: unknown }> {
+  try {
+    const value = await attempt();
+    return value === false ? { error: new Error(`still false: ${attempt}`) } : { value };
+  } catch (error) {
+    return { error };
+  }
+}

@@ -1,0 +1,12 @@
+export { eventually } from './eventually.js';
+export { FakeClock } from './fake-clock.js';
+export { php, python } from './interpreters.js';
+export { logToMemory, type MemoryEntry, type MemoryLogger } from './memory-log.js';
+export { needs, packages, type Requirement } from './packages.js';
+export { type RunOptions, type RunResult, run } from './run.js';
+export { seededRandom } from './seeded-random.js';
+export { type Server, type ServerOptions, spawnServer } from './server.js';
+export { type Beanstalkd, beanstalkd } from './servers/beanstalkd.js';
+export { type PhpFpm, type PhpFpmOptions, phpFpm } from './servers/php-fpm.js';
+export { type RedisOptions, type RedisServer, redisServer } from './servers/redis.js';
+export { freePort, tempDir } from './workspace.js';
