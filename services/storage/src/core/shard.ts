@@ -2,9 +2,10 @@ import { keeper, records, storage } from '@malabar/contracts';
 import { BusError, frameOffsets, jobId, toFault } from '@malabar/core';
 import type { Key, LogEntry } from '../engine.js';
 import { expiryKey, idempotencyKey, shardKey } from './keys.js';
+import { scheduleWrites } from './lanes.js';
 import type { LeaseTable } from './lease.js';
 import { encodeRecord, type JobBatch, type JobPart, rollRecords } from './log-record.js';
-import { type Special, scheduleWrites, Topic } from './topic.js';
+import { type Special, Topic } from './topic.js';
 import type { StagedWrites, WriteBuffer } from './write-buffer.js';
 
 const IDEMPOTENCY_WINDOW_MS = 24 * 3_600_000;

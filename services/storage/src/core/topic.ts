@@ -1,12 +1,12 @@
 import { common, type keeper, records } from '@malabar/contracts';
-import { attemptKey, dueKey, type EntryLetter, entryKey, topicKey, u48 } from './keys.js';
-import { type Entry, Lane, type LaneScan } from './lane.js';
+import { attemptKey, type EntryLetter, entryKey, topicKey } from './keys.js';
+import type { Entry, LaneScan } from './lane.js';
+import { Lanes, PRIORITIES } from './lanes.js';
 import type { Grant, Holder, Lease, LeaseTable } from './lease.js';
 import { RangeSet } from './range-set.js';
 import { retryDelayMs, retryPolicy } from './retry-policy.js';
 import type { WriteBuffer } from './write-buffer.js';
 
-const PRIORITIES = 10;
 /** What a lease lasts beyond the topic's timeout: the way to the consumer and back. */
 const LEASE_GRACE_MS = 15_000;
 const ERROR_SUMMARY = 512;
@@ -63,9 +63,7 @@ export class Topic {
   /** Jobs in [floor, tail) that are not taken. */
   #untaken: number;
   #leasedFresh = 0;
-  #leasedEntries = new Set<number>();
-  #lanes: Array<Lane | undefined> = new Array(PRIORITIES).fill(undefined);
-  #entries = 0;
+  readonly #lanes: Lanes;
   /** With a topic delay: jobs below are old enough. Without one: the tail. */
   #matured: number;
   #laneTurn = false;
@@ -87,17 +85,21 @@ export class Topic {
     this.done = record.done;
     this.dead = record.dead;
     this.discarded = record.discarded;
-    this.#entries = record.entries;
+    this.#lanes = new Lanes(shard, id, record.entries, writes);
     this.detachedAt = record.detached ? record.detachedAt : undefined;
     this.#tail = tail;
     this.#cursor = record.floor;
-    this.#untaken = tail - record.floor - this.taken.size;
+    this.#untaken = this.end - record.floor - this.taken.size;
     this.#matured = config.delayMs > 0 ? record.floor : tail;
-    if (this.#entries > 0) for (let p = 0; p < PRIORITIES; p++) this.#lanes[p] = this.#newLane(p);
   }
 
   get name(): string {
     return this.config.name;
+  }
+
+  /** Behind the last job that is for this topic. */
+  get end(): number {
+    return this.detachedAt ?? this.#tail;
   }
 
   get active(): boolean {
@@ -110,10 +112,10 @@ export class Topic {
 
   counts(): TopicCounts {
     const unmatured = this.#unmatured();
-    const due = this.#lanes.reduce((sum, lane) => sum + (lane?.dueCount ?? 0), 0);
+    const { due, size, leased } = this.#lanes;
     return {
-      ready: this.#untaken - this.#leasedFresh - unmatured + due - this.#leasedEntries.size,
-      scheduled: unmatured + this.#entries - due,
+      ready: this.#untaken - this.#leasedFresh - unmatured + due - leased.size,
+      scheduled: unmatured + size - due,
       leased: this.leases.size,
       done: this.done,
       dead: this.dead,
@@ -123,7 +125,7 @@ export class Topic {
 
   /** Deliveries that wait, whatever for: what limits count. */
   get waiting(): number {
-    return this.#untaken + this.#entries - this.leases.size;
+    return this.#untaken + this.#lanes.size - this.leases.size;
   }
 
   /** The log has grown to `tail`; `specials` go to lanes at once. */
@@ -137,8 +139,7 @@ export class Topic {
     this.#tail = tail;
     for (const { seq, record } of specials) {
       this.#take(seq, seq + 1);
-      this.#entries++;
-      this.#lane(record.priority, now).insert({ seq, record });
+      this.#lanes.added({ seq, record }, now);
     }
   }
 
@@ -147,7 +148,7 @@ export class Topic {
   /** Whether a lease would find something now. */
   get leasable(): boolean {
     if (!this.active) return false;
-    return this.#hasFresh() || this.#lanes.some((lane) => lane?.takable);
+    return this.#hasFresh() || this.#lanes.takable;
   }
 
   /** Takes up to `max` ready deliveries for `holder`. Urgent ones first, then retries and fresh ones in turn. */
@@ -171,10 +172,9 @@ export class Topic {
   }
 
   #leaseLane(priority: number, ask: Ask, max: number): number {
-    const lane = this.#lanes[priority];
     let taken = 0;
-    while (lane && taken < max) {
-      const entry = lane.take();
+    while (taken < max) {
+      const entry = this.#lanes.take(priority);
       if (entry === undefined) break;
       const { expiresAtMs } = entry.record;
       if (expiresAtMs > 0 && expiresAtMs <= ask.now) this.#expire(entry, ask.now);
@@ -189,7 +189,6 @@ export class Topic {
   #grantEntry(entry: Entry, ask: Ask): void {
     const ownLeaseMs = ask.holder.fetching ? entry.record.leaseMs : 0;
     if (ownLeaseMs > 0) this.#mixedLeases = true;
-    this.#leasedEntries.add(entry.seq);
     const attempt = entry.record.attempts + 1;
     const leaseMs = ownLeaseMs || ask.leaseMs;
     this.#grant(ask, { seq: entry.seq, count: 1, attempt, entry, leaseMs });
@@ -247,14 +246,13 @@ export class Topic {
   }
 
   #unmatured(): number {
-    if (this.#matured >= this.#tail) return 0;
     const from = Math.max(this.#matured, this.floor);
-    return this.#tail - from - this.taken.countIn(from, this.#tail);
+    return from >= this.end ? 0 : this.end - from - this.taken.countIn(from, this.end);
   }
 
   /** With a topic delay: the first job whose age is not known to suffice; undefined if there is none. */
   get unmaturedFrom(): number | undefined {
-    return this.#matured < this.#tail ? this.#matured : undefined;
+    return this.#matured < this.end ? this.#matured : undefined;
   }
 
   /** All jobs below `seq` are older than the topic's delay. */
@@ -313,7 +311,6 @@ export class Topic {
     this.table.leases.delete(lease.id);
     lease.grant.holder.leased--;
     if (lease.grant.entry === undefined) this.#leasedFresh--;
-    else this.#leasedEntries.delete(lease.seq);
   }
 
   #done(lease: Lease): void {
@@ -324,7 +321,7 @@ export class Topic {
   #giveBack(lease: Lease): void {
     const { entry } = lease.grant;
     if (entry !== undefined) {
-      this.#lanes[entry.record.priority]?.insert(entry, true);
+      this.#lanes.giveBack(entry);
       return;
     }
     let at = this.#returned.length;
@@ -355,7 +352,7 @@ export class Topic {
     }
     const pauseMs = outcome.retryAfterMs || retryDelayMs(policy, attempts, random());
     record.dueAtMs = now + pauseMs;
-    this.#schedule(lease.seq, record, now);
+    this.#lanes.add(lease.seq, record, now);
   }
 
   #recordAttempt(lease: Lease, number: number, outcome: common.Outcome): void {
@@ -375,32 +372,16 @@ export class Topic {
   #leave(lease: Lease): void {
     this.dirty = true;
     if (lease.grant.entry === undefined) this.#take(lease.seq, lease.seq + 1);
-    else this.#unschedule(lease.grant.entry);
+    else this.#lanes.remove(lease.grant.entry);
   }
 
   /** An entry that came due after its job's end. */
   #expire(entry: Entry, now: number): void {
-    this.#unschedule(entry);
+    this.#lanes.remove(entry);
     const record = { ...entry.record, sinceMs: now, errorCode: 'EXPIRED' };
     this.writes.put(this.#key('X', entry.seq), records.EntryRecord.encode(record).finish());
     this.discarded++;
     this.dirty = true;
-  }
-
-  #unschedule(entry: Entry): void {
-    const { priority, dueAtMs } = entry.record;
-    this.#lanes[priority]?.removed(entry);
-    this.#entries--;
-    this.writes.delete(dueKey(this.shard, this.id, priority, dueAtMs, entry.seq));
-    this.writes.delete(this.#key('S', entry.seq));
-  }
-
-  #schedule(seq: number, record: records.EntryRecord, now: number): void {
-    for (const [key, value] of scheduleWrites(this.shard, this.id, seq, record))
-      this.writes.put(key, value);
-    this.#entries++;
-    this.dirty = true;
-    this.#lane(record.priority, now).insert({ seq, record });
   }
 
   #bury(seq: number, record: records.EntryRecord): void {
@@ -421,29 +402,20 @@ export class Topic {
       forgivenAttempts: dead.attempts,
       forgivenCrashes: dead.crashes,
     };
-    this.#schedule(seq, record, now);
+    this.#lanes.add(seq, record, now);
+    this.dirty = true;
   }
 
   // --- time and durable form ----------------------------------------------------------------------
 
   /** Lets time pass for the lanes; returns the reads that they want. */
   advance(now: number): LaneScan[] {
-    const scans: LaneScan[] = [];
-    for (const lane of this.#lanes) {
-      const scan = lane?.advance(now);
-      if (scan) scans.push(scan);
-    }
-    return scans;
+    return this.#lanes.advance(now);
   }
 
   /** When the next lane entry known to memory comes due. */
   nextDueAtMs(): number | undefined {
-    let next: number | undefined;
-    for (const lane of this.#lanes) {
-      const due = lane?.nextDueAtMs();
-      if (due !== undefined && (next === undefined || due < next)) next = due;
-    }
-    return next;
+    return this.#lanes.nextDueAtMs();
   }
 
   /** The topic's record, with jobs that an append under way moves to lanes at once. */
@@ -456,7 +428,7 @@ export class Topic {
       done: this.done,
       dead: this.dead,
       discarded: this.discarded,
-      entries: this.#entries + staged.length,
+      entries: this.#lanes.size + staged.length,
       detached: this.detachedAt !== undefined,
       detachedAt: this.detachedAt ?? 0,
     });
@@ -490,8 +462,8 @@ export class Topic {
 
   /** What memory knows of a job; of a taken one the engine knows more. */
   stateInMemory(seq: number): 'none' | 'leased' | 'ready' | 'unmatured' | 'taken' {
-    if (this.excluded.has(seq) || seq >= (this.detachedAt ?? this.#tail)) return 'none';
-    if (this.#leasedEntries.has(seq)) return 'leased';
+    if (this.excluded.has(seq) || seq >= this.end) return 'none';
+    if (this.#lanes.leased.has(seq)) return 'leased';
     if (seq < this.floor || this.taken.has(seq)) return 'taken';
     if (this.#isLeasedFresh(seq)) return 'leased';
     return seq < this.#matured ? 'ready' : 'unmatured';
@@ -500,17 +472,17 @@ export class Topic {
   /** Whether no job of [start, end) waits in the log for this topic or is leased from there. */
   allTaken(start: number, end: number): boolean {
     const from = Math.max(start, this.floor);
-    const to = Math.min(end, this.detachedAt ?? end);
+    const to = Math.min(end, this.end);
     return from >= to || this.taken.countIn(from, to) === to - from;
   }
 
   /** Jobs that were accepted for this topic, ever. */
   get accepted(): number {
-    return (this.detachedAt ?? this.#tail) - this.excluded.size;
+    return this.end - this.excluded.size;
   }
 
   get entries(): number {
-    return this.#entries;
+    return this.#lanes.size;
   }
 
   leaseOf(seq: number): Lease | undefined {
@@ -538,32 +510,4 @@ export class Topic {
   #key(letter: EntryLetter, seq: number): string {
     return entryKey(letter, this.shard, this.id, seq);
   }
-
-  #lane(priority: number, now: number): Lane {
-    const known = this.#lanes[priority];
-    if (known) return known;
-    const lane = this.#newLane(priority);
-    lane.startEmpty(now);
-    this.#lanes[priority] = lane;
-    return lane;
-  }
-
-  #newLane(priority: number): Lane {
-    return new Lane(this.shard, this.id, priority, (seq) => this.#leasedEntries.has(seq));
-  }
-}
-
-/** The two records of a scheduled delivery: by due time (all of it) and by sequence number (where to look). */
-export function scheduleWrites(
-  shard: number,
-  topic: number,
-  seq: number,
-  record: records.EntryRecord,
-): Array<[key: string, value: Uint8Array]> {
-  const { priority, dueAtMs } = record;
-  const where = Buffer.from(String.fromCharCode(priority) + u48(dueAtMs), 'latin1');
-  return [
-    [dueKey(shard, topic, priority, dueAtMs, seq), records.EntryRecord.encode(record).finish()],
-    [entryKey('S', shard, topic, seq), where],
-  ];
 }

@@ -1,0 +1,115 @@
+import type { storage } from '@malabar/contracts';
+import { BusError, Channel } from '@malabar/core';
+import type { Implementation } from '@malabar/rpc';
+import type { Browser } from './browse.js';
+import type { Session } from './delivery.js';
+import { replay } from './replay.js';
+import type { Store } from './store.js';
+import { verify } from './verify.js';
+
+/** The contract of storage, answered by a store: translates and calls, decides nothing. */
+export function createStorageService(
+  store: Store,
+  browser: Browser,
+): Implementation<typeof storage.StorageServiceDefinition> {
+  return {
+    append: (requests) => append(store, requests),
+    deliver: (requests, context) => deliver(store, requests, context.signal),
+    fetch: async (request, context) => ({
+      runs: await store.delivery.fetch(request, context.signal),
+    }),
+    settle: (request) => settle(store, request),
+    listQueues: async (request) => ({ queues: queueStats(store, request.queue) }),
+    listJobs: (request) => browser.list(request),
+    getJob: (request) => browser.job(request.jobId),
+    replay: (request) => replay(store, browser, request),
+    verify: async function* (request) {
+      let last = { jobs: 0, deliveries: 0, problems: [] as string[] };
+      for await (const findings of verify(store, request.queue)) {
+        last = findings;
+        yield { ...findings, problems: [], done: false };
+      }
+      yield { ...last, done: true };
+    },
+  };
+}
+
+function append(
+  store: Store,
+  requests: AsyncIterable<storage.AppendRequest>,
+): AsyncIterable<storage.AppendResponse> {
+  const answers = new Channel<storage.AppendResponse>();
+  let outstanding = 0;
+  let ended = false;
+  const reply = (response: storage.AppendResponse): void => {
+    outstanding--;
+    answers.push(response);
+    if (ended && outstanding === 0) answers.end();
+  };
+  const read = async (): Promise<void> => {
+    for await (const request of requests) {
+      outstanding++;
+      store.append({ request, reply });
+    }
+    ended = true;
+    if (outstanding === 0) answers.end();
+  };
+  read().catch((error) => answers.fail(error));
+  return answers;
+}
+
+function deliver(
+  store: Store,
+  requests: AsyncIterable<storage.DeliverRequest>,
+  signal: AbortSignal,
+): AsyncIterable<storage.DeliverResponse> {
+  let session: Session | undefined;
+  const close = (): void => {
+    if (session) store.delivery.closeSession(session);
+  };
+  const out = new Channel<storage.DeliverResponse>(close);
+  const read = async (): Promise<void> => {
+    for await (const request of requests) {
+      session ??= store.delivery.openSession(request.dispatcher || 'dispatcher', (response) =>
+        out.push(response),
+      );
+      store.delivery.handle(session, request);
+    }
+  };
+  signal.addEventListener('abort', close);
+  read()
+    .then(
+      () => out.end(),
+      (error) => out.fail(error),
+    )
+    .finally(close);
+  return out;
+}
+
+async function settle(
+  store: Store,
+  request: storage.SettleRequest,
+): Promise<storage.SettleResponse> {
+  const staleLeaseIds = store.settle(request.outcomes);
+  await store.committer.flush();
+  store.delivery.pumpTouched();
+  return { staleLeaseIds };
+}
+
+function queueStats(store: Store, queue: string): storage.QueueStats[] {
+  if (!store.configured) throw new BusError('UNAVAILABLE', 'storage has no configuration yet');
+  const shards = queue === '' ? [...store.shards.values()] : [store.shard(queue)];
+  return shards.map((shard) => ({
+    queue: shard.queue,
+    accepted: shard.tail,
+    retained: shard.tail - shard.trimmedTo,
+    detached: shard.config === undefined,
+    topics: [...shard.topics.values()].map((topic) => ({
+      topic: topic.name,
+      ...topic.counts(),
+      paused: topic.config.paused,
+      detached: topic.detachedAt !== undefined,
+      dispatchers: store.delivery.subscriberCount(topic),
+    })),
+  }));
+}
