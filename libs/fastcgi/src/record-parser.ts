@@ -45,7 +45,10 @@ export class RecordParser {
         if (typeof next === 'string') return next;
         at = next;
       }
-      if (this.#ending && this.#contentLeft + this.#paddingLeft === 0) this.#finish();
+      if (this.#ending && this.#contentLeft + this.#paddingLeft === 0) {
+        this.#finish();
+        return at < chunk.length ? 'bytes behind END_REQUEST' : undefined;
+      }
     }
     return undefined;
   }
