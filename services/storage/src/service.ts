@@ -2,8 +2,8 @@ import type { storage } from '@malabar/contracts';
 import { BusError, Channel } from '@malabar/core';
 import type { Implementation } from '@malabar/rpc';
 import type { Browser } from './browse.js';
-import type { Session } from './delivery.js';
 import { replay } from './replay.js';
+import type { Session } from './sessions.js';
 import type { Store } from './store.js';
 import { verify } from './verify.js';
 
