@@ -1,0 +1,178 @@
+import type { MalabarConfig } from '@malabar/config';
+import { descriptorSet, keeper } from '@malabar/contracts';
+import { type Clock, systemClock } from '@malabar/core';
+import { type Binding, type RpcServer, serve } from '@malabar/rpc';
+import {
+  createLogger,
+  createMetrics,
+  type Logger,
+  type OpsServer,
+  serveOps,
+} from '@malabar/telemetry';
+import { Clients } from './clients.js';
+import { type Module, type RunningModule, type ServiceName, startOrder } from './module.js';
+import { defaultGrpcListen, defaultOpsListen } from './ports.js';
+import { registerInstances } from './registration.js';
+
+/** Calls that run when the process stops get this long to end. */
+const GRACE_MS = 5_000;
+
+export interface StartOptions {
+  modules: readonly Module[];
+  config: MalabarConfig;
+  configFile?: string;
+  clock?: Clock;
+  random?: () => number;
+  log?: Logger;
+}
+
+/** A process whose services all run. */
+export interface RunningProcess {
+  services: readonly ServiceName[];
+  grpcAddress: string;
+  opsAddress: string;
+  /** Drains, then stops, in the reverse of the starting order. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+/** Starts modules as one process. If one fails to start, those before it are stopped and it throws. */
+export async function start(options: StartOptions): Promise<RunningProcess> {
+  const running = new ProcessParts(options);
+  try {
+    await running.start();
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+  return {
+    services: running.services,
+    grpcAddress: running.grpc?.address ?? '',
+    opsAddress: running.ops?.address ?? '',
+    stop: () => running.stop(),
+  };
+}
+
+/** What a process is made of; stopping takes back what starting has reached. */
+class ProcessParts {
+  readonly services: readonly ServiceName[];
+  readonly #order: readonly Module[];
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #metrics = createMetrics({ process: true });
+  readonly #clients: Clients;
+  readonly #modules: Array<{ name: ServiceName; module: RunningModule }> = [];
+  grpc: RpcServer | undefined;
+  ops: OpsServer | undefined;
+  #registration: { stop(): Promise<void> } | undefined;
+  #starting = true;
+  #stopping: Promise<void> | undefined;
+
+  constructor(private readonly options: StartOptions) {
+    const { config } = options;
+    this.#order = startOrder(options.modules);
+    this.services = this.#order.map(({ name }) => name);
+    this.#clock = options.clock ?? systemClock;
+    const base = { node: config.node };
+    this.#log = options.log ?? createLogger({ ...config.log, base });
+    this.#clients = new Clients(config, new Set(this.services));
+  }
+
+  async start(): Promise<void> {
+    this.ops = await this.#serveOps();
+    for (const module of this.#order) await this.#startModule(module);
+    this.grpc = await this.#serveGrpc();
+    this.#registration = this.#register(this.grpc.address, this.ops.address);
+    this.#starting = false;
+    const listens = { grpc: this.grpc.address, ops: this.ops.address };
+    this.#log.info({ services: this.services.join(' '), ...listens }, 'started');
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #startModule({ name, start }: Module): Promise<void> {
+    const log = this.#log.child({ service: name });
+    const module = await start({
+      config: this.options.config,
+      configFile: this.options.configFile,
+      clock: this.#clock,
+      random: this.options.random ?? Math.random,
+      log,
+      metrics: this.#metrics,
+      instanceId: `${this.options.config.node}/${name}`,
+      client: (service, definition) => this.#clients.get(service, definition),
+    });
+    this.#modules.push({ name, module });
+    this.#clients.started(module.bindings ?? []);
+  }
+
+  #serveGrpc(): Promise<RpcServer> {
+    const { grpc } = this.options.config;
+    const bindings = this.#modules.flatMap(
+      ({ module }): readonly Binding[] => module.bindings ?? [],
+    );
+    return serve({
+      ...grpc,
+      listen: grpc.listen ?? defaultGrpcListen(this.services),
+      bindings,
+      log: this.#log,
+      descriptors: descriptorSet(),
+    });
+  }
+
+  #serveOps(): Promise<OpsServer> {
+    return serveOps({
+      listen: this.options.config.ops.listen ?? defaultOpsListen(this.services),
+      metrics: this.#metrics,
+      log: this.#log,
+      notReady: () => this.#notReady(),
+    });
+  }
+
+  #notReady(): string[] {
+    if (this.#stopping !== undefined) return ['stopping'];
+    if (this.#starting) return ['starting'];
+    return this.#modules.flatMap(({ name, module }) =>
+      (module.notReady?.() ?? []).map((reason) => `${name}: ${reason}`),
+    );
+  }
+
+  #register(address: string, opsAddress: string): { stop(): Promise<void> } {
+    const { node } = this.options.config;
+    const startedAtMs = this.#clock.now();
+    const instances = this.services.map((service) => ({
+      id: `${node}/${service}`,
+      service,
+      address,
+      opsAddress,
+      startedAtMs,
+      tags: {},
+    }));
+    const client = this.#clients.get('keeper', keeper.KeeperServiceDefinition);
+    return registerInstances({ keeper: client, instances, clock: this.#clock, log: this.#log });
+  }
+
+  async #stop(): Promise<void> {
+    const modules = [...this.#modules].reverse();
+    this.#log.info('draining');
+    for (const { name, module } of modules)
+      await this.#attempt(name, async () => await module.drain?.());
+    await this.#registration?.stop();
+    await this.grpc?.drain(GRACE_MS);
+    for (const { name, module } of modules) await this.#attempt(name, () => module.stop());
+    this.#clients.close();
+    await this.ops?.close();
+    this.#log.info('stopped');
+  }
+
+  /** One module that cannot stop must not keep the others from stopping. */
+  async #attempt(name: ServiceName, action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (err) {
+      this.#log.error({ err, service: name }, 'did not stop cleanly');
+    }
+  }
+}
