@@ -12,3 +12,11 @@ export {
 } from './errors.js';
 export { frameBody, frameOffsets, joinFrames, varintLength, writeVarint } from './frames.js';
 export { type JobLocation, jobId, parseJobId } from './job-id.js';
+export {
+  formatListenAddress,
+  isLoopback,
+  isWildcard,
+  type ListenAddress,
+  parseListenAddress,
+} from './listen-address.js';
+export { hashPassword, isPasswordHash, verifyPassword } from './password.js';
