@@ -1,0 +1,375 @@
+import { common, type dispatcher } from '@malabar/contracts';
+import { BusError } from '@malabar/core';
+import type { Delivery } from '../delivery.js';
+import { LEASE_GRACE_MS, LeaseBuffer } from '../lease-buffer.js';
+import type { OnIdle, Runner, RunnerContext, TopicSettings } from '../runner.js';
+import type { Subscription } from '../storage-link.js';
+import { clip } from '../verdict.js';
+
+/** A worker that puts jobs back rests at least this long, or the same jobs would come at once again. */
+const REST_MS_MIN = 1_000;
+const REST_MS_MAX = 30_000;
+/** The most jobs that one worker may hold. */
+export const CAPACITY_MAX = 65_536;
+
+/** The way to one worker: its stream. */
+export interface WorkerPort {
+  readonly name: string;
+  send(deliveries: Delivery[]): void;
+  /** Ends the stream; the worker sees the error. */
+  end(error: BusError): void;
+}
+
+/** A connected worker and the jobs that it holds. */
+export class Worker {
+  /** By lease id, the one silent for longest in front: so the first is the first to time out. */
+  readonly held = new Map<number, Delivery>();
+  /**
+   * Jobs that timed out and that the worker has not answered. They keep their places: a worker that
+   * hangs gets no more jobs to burn.
+   */
+  readonly overdue = new Set<number>();
+  capacity = 1;
+  restUntilMs = 0;
+  outbox: Delivery[] = [];
+
+  constructor(readonly port: WorkerPort) {}
+
+  get free(): number {
+    return this.capacity - this.held.size - this.overdue.size;
+  }
+}
+
+export interface WorkerRunnerOptions {
+  settings: TopicSettings;
+  context: RunnerContext;
+  onIdle: OnIdle;
+  /** Runs its argument after the events that wait now: setImmediate. */
+  turn: (run: () => void) => void;
+}
+
+/**
+ * Delivers one topic to the workers that are connected: the one that holds least gets the next job.
+ * No promise and no timer per job; what belongs together in one turn of the event loop travels together.
+ */
+export class WorkerRunner implements Runner {
+  readonly #context: RunnerContext;
+  readonly #options: WorkerRunnerOptions;
+  readonly #buffer: LeaseBuffer;
+  readonly #workers = new Set<Worker>();
+  #settings: TopicSettings;
+  #subscription: Subscription | undefined;
+  #share: number | undefined;
+  #refusal = '';
+  #running = 0;
+  #retired = false;
+  #scheduled = false;
+
+  constructor(options: WorkerRunnerOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+    this.#context = options.context;
+    this.#buffer = new LeaseBuffer(options.context.link);
+    this.#changed();
+  }
+
+  get queue(): string {
+    return this.#settings.queue;
+  }
+
+  get topic(): string {
+    return this.#settings.config.name;
+  }
+
+  get passwordHash(): string {
+    return this.#settings.passwordHash;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  // --- what workers say ---------------------------------------------------------------------------
+
+  join(worker: Worker): void {
+    this.#workers.add(worker);
+    this.#changed();
+  }
+
+  /** Its jobs go to another worker at once. */
+  leave(worker: Worker): void {
+    if (!this.#workers.delete(worker)) return;
+    for (const delivery of worker.held.values()) this.#settle(delivery, common.OutcomeKind.RELEASE);
+    this.#running -= worker.held.size;
+    worker.held.clear();
+    worker.outbox = [];
+    this.#changed();
+    this.#reportIdle();
+  }
+
+  setCapacity(worker: Worker, capacity: number): void {
+    worker.capacity = Math.min(capacity, CAPACITY_MAX);
+    this.#changed();
+  }
+
+  /** Leases whose jobs are done. One that is not the worker's (any more) changes nothing. */
+  done(worker: Worker, leaseIds: readonly number[]): void {
+    const { link, clock, metrics } = this.#context;
+    const now = clock.now();
+    const before = worker.held.size;
+    for (const leaseId of leaseIds) {
+      const delivery = worker.held.get(leaseId);
+      if (delivery === undefined) {
+        worker.overdue.delete(leaseId);
+        continue;
+      }
+      worker.held.delete(leaseId);
+      link.done(delivery);
+      metrics.took(now - delivery.startedAtMs);
+    }
+    const count = before - worker.held.size;
+    this.#running -= count;
+    metrics.ended(common.OutcomeKind.DONE, count);
+    this.#schedule();
+    this.#reportIdle();
+  }
+
+  outcome(worker: Worker, outcome: common.Outcome): void {
+    const { DONE, EXTEND, RELEASE } = common.OutcomeKind;
+    const delivery = worker.held.get(outcome.leaseId);
+    if (outcome.kind === DONE) this.done(worker, [outcome.leaseId]);
+    else if (outcome.kind === EXTEND) this.#extend(worker, delivery);
+    else if (delivery === undefined) worker.overdue.delete(outcome.leaseId);
+    else {
+      worker.held.delete(outcome.leaseId);
+      this.#running--;
+      if (outcome.kind === RELEASE) this.#rest(worker, outcome.retryAfterMs);
+      this.#failed(delivery, judged(outcome));
+    }
+    this.#schedule();
+    this.#reportIdle();
+  }
+
+  // --- what storage says --------------------------------------------------------------------------
+
+  leased(deliveries: Delivery[]): void {
+    this.#buffer.push(deliveries);
+    this.#refusal = '';
+    if (this.#places() === 0) this.#buffer.release();
+    else this.#assign();
+  }
+
+  shared(concurrency: number): void {
+    this.#share = concurrency;
+    this.#refusal = '';
+    this.#changed();
+  }
+
+  refused(reason: string): void {
+    this.#refusal = reason;
+    this.#context.log.warn({ queue: this.queue, topic: this.topic }, reason);
+  }
+
+  lost(): void {
+    this.#buffer.clear();
+  }
+
+  // --- life ---------------------------------------------------------------------------------------
+
+  reconfigure(settings: TopicSettings): void {
+    const before = this.#settings;
+    this.#settings = settings;
+    if (before.config.timeoutMs !== settings.config.timeoutMs) this.#buffer.release();
+    if (before.passwordHash !== settings.passwordHash)
+      this.#endWorkers(new BusError('UNAUTHENTICATED', 'the password of the topic has changed'));
+    this.#changed();
+  }
+
+  tick(now: number): void {
+    const { timeoutMs } = this.#settings.config;
+    this.#buffer.keep(now, timeoutMs);
+    for (const worker of this.#workers) this.#expire(worker, now - timeoutMs);
+    this.#changed();
+  }
+
+  status(): dispatcher.TargetStatus {
+    return {
+      queue: this.queue,
+      topic: this.topic,
+      kind: 'grpc',
+      address: '',
+      running: this.#running,
+      concurrency: this.#share ?? this.#settings.config.concurrency,
+      blocked: this.#blocked(),
+      workers: this.#workers.size,
+    };
+  }
+
+  retire(): void {
+    this.#retired = true;
+    this.#changed();
+  }
+
+  abandon(): void {
+    const gone = new BusError('UNAVAILABLE', `topic '${this.#path}' is not served here any more`);
+    this.#endWorkers(gone);
+  }
+
+  async close(): Promise<void> {
+    this.abandon();
+  }
+
+  get #path(): string {
+    return `${this.queue}/${this.topic}`;
+  }
+
+  #blocked(): string {
+    if (this.#settings.config.paused) return 'paused';
+    if (this.#refusal !== '') return this.#refusal;
+    if (!this.#context.link.connected) return 'not connected to storage';
+    return this.#workers.size === 0 ? 'no worker connected' : '';
+  }
+
+  // --- flow ---------------------------------------------------------------------------------------
+
+  /** Jobs that may run at once now. */
+  #places(): number {
+    if (this.#retired || this.#settings.config.paused) return 0;
+    const now = this.#context.clock.now();
+    let capacity = 0;
+    for (const worker of this.#workers)
+      if (worker.restUntilMs <= now) capacity += worker.capacity - worker.overdue.size;
+    return Math.max(0, Math.min(capacity, this.#share ?? this.#settings.config.concurrency));
+  }
+
+  /** Follows from the state: what to hold and what to give back. */
+  #changed(): void {
+    const { link, prefetch } = this.#context;
+    const places = this.#places();
+    if (places === 0) this.#buffer.release();
+    if (this.#retired || this.#settings.config.paused) {
+      this.#subscription?.end();
+      this.#subscription = undefined;
+      return;
+    }
+    const credits = Math.ceil(places * (1 + prefetch));
+    if (this.#subscription === undefined) this.#subscription = link.subscribe(this, credits);
+    else this.#subscription.credits(credits);
+    this.#assign();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#options.turn(() => {
+      this.#scheduled = false;
+      this.#assign();
+    });
+  }
+
+  #assign(): void {
+    const now = this.#context.clock.now();
+    const { timeoutMs, concurrency } = this.#settings.config;
+    const share = this.#retired ? 0 : (this.#share ?? concurrency);
+    const touched = new Set<Worker>();
+    while (this.#running < share && this.#buffer.peek(now) !== undefined) {
+      const worker = this.#leastLoaded(now);
+      if (worker === undefined) break;
+      const delivery = this.#buffer.take(now, timeoutMs) as Delivery;
+      worker.held.set(delivery.leaseId, delivery);
+      worker.outbox.push(delivery);
+      touched.add(worker);
+      this.#running++;
+    }
+    for (const worker of touched) {
+      worker.port.send(worker.outbox);
+      worker.outbox = [];
+    }
+  }
+
+  #leastLoaded(now: number): Worker | undefined {
+    let best: Worker | undefined;
+    for (const worker of this.#workers) {
+      if (worker.free <= 0 || worker.restUntilMs > now) continue;
+      if (best === undefined || worker.held.size < best.held.size) best = worker;
+    }
+    return best;
+  }
+
+  #expire(worker: Worker, aliveBefore: number): void {
+    for (const delivery of worker.held.values()) {
+      if (delivery.aliveAtMs > aliveBefore) break;
+      worker.held.delete(delivery.leaseId);
+      worker.overdue.add(delivery.leaseId);
+      this.#running--;
+      const { timeoutMs } = this.#settings.config;
+      const error = `no answer from ${worker.port.name} within ${timeoutMs} ms`;
+      this.#failed(delivery, {
+        kind: common.OutcomeKind.RETRY,
+        retryAfterMs: 0,
+        errorCode: 'TIMEOUT',
+        error,
+      });
+    }
+    this.#reportIdle();
+  }
+
+  #extend(worker: Worker, delivery: Delivery | undefined): void {
+    if (delivery === undefined) return;
+    const now = this.#context.clock.now();
+    const { timeoutMs } = this.#settings.config;
+    delivery.aliveAtMs = now;
+    delivery.leaseUntilMs = now + timeoutMs + LEASE_GRACE_MS;
+    worker.held.delete(delivery.leaseId);
+    worker.held.set(delivery.leaseId, delivery);
+    this.#settle(delivery, common.OutcomeKind.EXTEND);
+  }
+
+  #rest(worker: Worker, retryAfterMs: number): void {
+    const restMs = Math.min(REST_MS_MAX, Math.max(REST_MS_MIN, retryAfterMs));
+    worker.restUntilMs = this.#context.clock.now() + restMs;
+  }
+
+  #failed(delivery: Delivery, verdict: Judged): void {
+    const { clock, link, metrics } = this.#context;
+    const durationMs = clock.now() - delivery.startedAtMs;
+    link.settle(delivery, { ...verdict, startedAtMs: delivery.startedAtMs, durationMs });
+    metrics.ended(verdict.kind, 1);
+    metrics.took(durationMs);
+  }
+
+  #settle(delivery: Delivery, kind: common.OutcomeKind): void {
+    this.#context.link.settle(delivery, { kind });
+  }
+
+  #endWorkers(error: BusError): void {
+    for (const worker of [...this.#workers]) {
+      this.leave(worker);
+      worker.port.end(error);
+    }
+  }
+
+  #reportIdle(): void {
+    if (this.#retired && this.#running === 0) this.#options.onIdle();
+  }
+}
+
+type Judged = Pick<common.Outcome, 'kind' | 'retryAfterMs' | 'errorCode' | 'error'>;
+
+const KINDS = new Set<common.OutcomeKind>([
+  common.OutcomeKind.RETRY,
+  common.OutcomeKind.DEAD,
+  common.OutcomeKind.RELEASE,
+  common.OutcomeKind.CRASH,
+]);
+
+/** A worker's outcome, bounded; one of no known kind is a failure that says so. */
+function judged({ kind, retryAfterMs, errorCode, error }: common.Outcome): Judged {
+  const known = KINDS.has(kind);
+  return {
+    kind: known ? kind : common.OutcomeKind.RETRY,
+    retryAfterMs: kind === common.OutcomeKind.RELEASE ? 0 : Math.max(0, retryAfterMs),
+    errorCode: known ? clip(errorCode, 128) : 'BAD_ANSWER',
+    error: known ? clip(error) : `the worker sent an outcome of unknown kind ${kind}`,
+  };
+}

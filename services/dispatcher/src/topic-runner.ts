@@ -1,0 +1,317 @@
+import { common, type dispatcher } from '@malabar/contracts';
+import { toBusError } from '@malabar/core';
+import { Breaker } from './breaker.js';
+import type { Delivery } from './delivery.js';
+import { LeaseBuffer } from './lease-buffer.js';
+import type { OnIdle, Runner, RunnerContext, TopicSettings } from './runner.js';
+import type { Subscription } from './storage-link.js';
+import type { Target } from './target.js';
+import { retry, type Verdict } from './verdict.js';
+
+/** php's post_max_size is 8 MiB, and a form of JSON can take three times the bytes of its jobs. */
+const CHUNK_BYTES_MAX = 2 * 1024 * 1024;
+const PING_TIMEOUT_MS_MAX = 10_000;
+const NOT_ASKED = 'not asked yet whether the consumer serves the topic';
+
+/** A target and who still uses it: running attempts end on the one that they began with. */
+interface TargetUse {
+  target: Target;
+  running: number;
+  replaced: boolean;
+}
+
+interface Running {
+  use: TargetUse;
+  deliveries: readonly Delivery[];
+  startedAtMs: number;
+  epoch: number;
+  abandoned: boolean;
+}
+
+export interface TopicRunnerOptions {
+  settings: TopicSettings;
+  context: RunnerContext;
+  target: Target;
+  onIdle: OnIdle;
+}
+
+/**
+ * Delivers one topic by requests: at most `share` at once, each with up to `chunk` jobs. A target
+ * that cannot be reached opens the breaker, and the backlog stays at storage.
+ */
+export class TopicRunner implements Runner {
+  readonly #context: RunnerContext;
+  readonly #onIdle: OnIdle;
+  readonly #buffer: LeaseBuffer;
+  readonly #breaker: Breaker;
+  readonly #running = new Set<Running>();
+  #settings: TopicSettings;
+  #use: TargetUse;
+  #subscription: Subscription | undefined;
+  #share: number | undefined;
+  #refusal = '';
+  #mustPing: boolean;
+  #pinging = false;
+  #retired = false;
+
+  constructor({ settings, context, target, onIdle }: TopicRunnerOptions) {
+    this.#settings = settings;
+    this.#context = context;
+    this.#onIdle = onIdle;
+    this.#use = { target, running: 0, replaced: false };
+    this.#mustPing = target.pinged;
+    this.#buffer = new LeaseBuffer(context.link);
+    const { clock, random } = context;
+    this.#breaker = new Breaker({ clock, random, onChange: () => this.#changed() });
+    if (this.#mustPing) this.#breaker.doubt(NOT_ASKED);
+    else this.#changed();
+  }
+
+  get queue(): string {
+    return this.#settings.queue;
+  }
+
+  get topic(): string {
+    return this.#settings.config.name;
+  }
+
+  get running(): number {
+    let count = 0;
+    for (const { deliveries } of this.#running) count += deliveries.length;
+    return count;
+  }
+
+  // --- what storage says --------------------------------------------------------------------------
+
+  leased(deliveries: Delivery[]): void {
+    this.#buffer.push(deliveries);
+    this.#refusal = '';
+    if (this.#slots() === 0) this.#buffer.release();
+    else this.#pump();
+  }
+
+  shared(concurrency: number): void {
+    this.#share = concurrency;
+    this.#refusal = '';
+    this.#changed();
+  }
+
+  refused(reason: string): void {
+    this.#refusal = reason;
+    this.#context.log.warn({ queue: this.queue, topic: this.topic }, reason);
+  }
+
+  lost(): void {
+    this.#buffer.clear();
+  }
+
+  // --- what the configuration says ----------------------------------------------------------------
+
+  reconfigure(settings: TopicSettings): void {
+    const before = this.#settings.config;
+    this.#settings = settings;
+    // Leases were granted for the old timeout: new ones shall last for the new one.
+    if (before.timeoutMs !== settings.config.timeoutMs) this.#buffer.release();
+    this.#changed();
+  }
+
+  /** Sends attempts that begin from now on to another target. */
+  retarget(target: Target): void {
+    const old = this.#use;
+    old.replaced = true;
+    this.#use = { target, running: 0, replaced: false };
+    this.#closeIfUnused(old);
+    this.#mustPing = target.pinged;
+    if (this.#mustPing) this.#breaker.doubt(NOT_ASKED);
+    else if (this.#breaker.state !== 'closed') this.#breaker.doubt(this.#breaker.reason);
+    else this.#changed();
+  }
+
+  // --- life ---------------------------------------------------------------------------------------
+
+  tick(now: number): void {
+    this.#buffer.keep(now, this.#settings.config.timeoutMs);
+  }
+
+  status(): dispatcher.TargetStatus {
+    const { config } = this.#settings;
+    return {
+      queue: this.queue,
+      topic: this.topic,
+      kind: this.#use.target.kind,
+      address: this.#use.target.address,
+      running: this.running,
+      concurrency: this.#share ?? config.concurrency,
+      blocked: this.#blocked(),
+      workers: 0,
+    };
+  }
+
+  retire(): void {
+    this.#retired = true;
+    this.#breaker.stop();
+    this.#changed();
+  }
+
+  abandon(): void {
+    for (const running of this.#running) {
+      running.abandoned = true;
+      for (const delivery of running.deliveries)
+        this.#context.link.settle(delivery, { kind: common.OutcomeKind.RELEASE });
+    }
+    this.#running.clear();
+  }
+
+  async close(): Promise<void> {
+    this.#use.replaced = true;
+    await this.#use.target.close();
+  }
+
+  #blocked(): string {
+    if (this.#settings.config.paused) return 'paused';
+    if (this.#refusal !== '') return this.#refusal;
+    if (!this.#context.link.connected) return 'not connected to storage';
+    return this.#breaker.reason;
+  }
+
+  // --- flow ---------------------------------------------------------------------------------------
+
+  /** Requests that may run at once now. */
+  #slots(): number {
+    if (this.#retired || this.#settings.config.paused) return 0;
+    const { state } = this.#breaker;
+    if (state === 'closed') return this.#share ?? this.#settings.config.concurrency;
+    return state === 'half-open' && !this.#mustPing ? 1 : 0;
+  }
+
+  get #chunk(): number {
+    return Math.max(1, Math.min(this.#settings.config.chunk, this.#use.target.chunkMax));
+  }
+
+  /** Follows from the state: what to hold, what to give back, what to ask. */
+  #changed(): void {
+    const { link } = this.#context;
+    const slots = this.#slots();
+    if (slots === 0) this.#buffer.release();
+    if (this.#retired || this.#settings.config.paused) {
+      this.#subscription?.end();
+      this.#subscription = undefined;
+      return;
+    }
+    const credits = this.#credits(slots);
+    if (this.#subscription === undefined) this.#subscription = link.subscribe(this, credits);
+    else this.#subscription.credits(credits);
+    if (this.#mustPing && this.#breaker.state === 'half-open') void this.#ping();
+    this.#pump();
+  }
+
+  #credits(slots: number): number {
+    // A probe is one job: if it comes back, the others need not follow it.
+    if (this.#breaker.state !== 'closed') return slots;
+    return Math.ceil(slots * this.#chunk * (1 + this.#context.prefetch));
+  }
+
+  #pump(): void {
+    while (this.#running.size < this.#slots()) {
+      const deliveries = this.#take(this.#context.clock.now());
+      if (deliveries.length === 0) break;
+      void this.#attempt(deliveries);
+    }
+  }
+
+  /** What is there now for one request; nothing waits for a fuller one. */
+  #take(now: number): Delivery[] {
+    const deliveries: Delivery[] = [];
+    const { timeoutMs } = this.#settings.config;
+    const max = this.#breaker.state === 'closed' ? this.#chunk : 1;
+    let bytes = 0;
+    while (deliveries.length < max) {
+      const next = this.#buffer.peek(now);
+      if (next === undefined) break;
+      bytes += next.bytes;
+      if (deliveries.length > 0 && bytes > CHUNK_BYTES_MAX) break;
+      deliveries.push(this.#buffer.take(now, timeoutMs) as Delivery);
+    }
+    return deliveries;
+  }
+
+  async #attempt(deliveries: readonly Delivery[]): Promise<void> {
+    const use = this.#use;
+    const running: Running = {
+      use,
+      deliveries,
+      startedAtMs: this.#context.clock.now(),
+      epoch: this.#breaker.epoch,
+      abandoned: false,
+    };
+    this.#running.add(running);
+    use.running++;
+    const { config, queue } = this.#settings;
+    const { name, timeoutMs } = config;
+    const attempt = { queue, topic: name, deliveries, timeoutMs, retry: config.retry };
+    const verdict = await use.target.deliver(attempt).catch(broken);
+    use.running--;
+    this.#closeIfUnused(use);
+    this.#running.delete(running);
+    if (!running.abandoned) this.#end(running, verdict);
+    if (this.#retired && this.#running.size === 0) this.#onIdle();
+  }
+
+  #end({ deliveries, startedAtMs, epoch }: Running, verdict: Verdict): void {
+    const { link, clock, metrics } = this.#context;
+    const durationMs = clock.now() - startedAtMs;
+    const { DONE, RELEASE } = common.OutcomeKind;
+    metrics.ended(verdict.kind, deliveries.length);
+    if (verdict.kind !== RELEASE) metrics.took(durationMs);
+    for (const delivery of deliveries) {
+      if (verdict.kind === DONE) link.done(delivery);
+      else link.settle(delivery, this.#ending(verdict, { startedAtMs, durationMs }));
+    }
+    if (verdict.kind === RELEASE) this.#breaker.trip(verdict.error, verdict.retryAfterMs);
+    else if (!this.#mustPing) this.#breaker.reached(epoch);
+    if (verdict.unknownTopic && this.#use.target.pinged) this.#askAgain();
+    this.#pump();
+  }
+
+  #ending(verdict: Verdict, times: { startedAtMs: number; durationMs: number }) {
+    const { kind, errorCode, error } = verdict;
+    // A released delivery is ready at once; the pause is the topic's.
+    const retryAfterMs = kind === common.OutcomeKind.RELEASE ? 0 : verdict.retryAfterMs;
+    return { kind, errorCode, error, retryAfterMs, ...times };
+  }
+
+  #closeIfUnused(use: TargetUse): void {
+    if (!use.replaced || use.running > 0) return;
+    use.target.close().catch((error) => this.#context.log.warn({ err: error }, 'closing a target'));
+  }
+
+  // --- asking the consumer ------------------------------------------------------------------------
+
+  #askAgain(): void {
+    if (this.#mustPing) return;
+    this.#mustPing = true;
+    this.#breaker.doubt('the consumer did not know the topic');
+  }
+
+  async #ping(): Promise<void> {
+    if (this.#pinging) return;
+    this.#pinging = true;
+    const use = this.#use;
+    const { epoch } = this.#breaker;
+    const { timeoutMs } = this.#settings.config;
+    const path = `${this.queue}/${this.topic}`;
+    const fault = await use.target
+      .ping(path, Math.min(timeoutMs, PING_TIMEOUT_MS_MAX))
+      .catch((error) => toBusError(error).message);
+    this.#pinging = false;
+    if (this.#retired) return;
+    if (use !== this.#use || epoch !== this.#breaker.epoch) return this.#changed();
+    if (fault !== '') return this.#breaker.trip(fault);
+    this.#mustPing = false;
+    this.#breaker.reached(epoch);
+  }
+}
+
+function broken(error: unknown): Verdict {
+  return retry('INTERNAL', toBusError(error).message);
+}
