@@ -7,7 +7,6 @@ import { Output } from './output.js';
 import {
   CANT_MULTIPLEX,
   encodeRequest,
-  GATHER_BYTES_MAX,
   OVERLOADED,
   REQUEST_COMPLETE,
   UNKNOWN_ROLE,
@@ -17,6 +16,7 @@ import { type FastcgiResponse, parseCgiResponse } from './response.js';
 
 const READ_BUFFER_BYTES = 32 * 1024;
 const STDERR_BYTES_MAX = 64 * 1024;
+const RESENDS_MAX = 3;
 
 export interface FastcgiRequest {
   /** FCGI_PARAMS, in this order. */
@@ -35,6 +35,8 @@ export interface Exchange {
   request: FastcgiRequest;
   resolve(response: FastcgiResponse): void;
   reject(error: FastcgiError): void;
+  /** How many connections were found closed before one took it. */
+  resends: number;
   /** What an abort means now: while it waits, connects or runs. */
   abandon(): void;
 }
@@ -46,6 +48,8 @@ export interface ConnectionSettings {
   connectTimeoutMs: number;
   idleTimeoutMs: number;
   requestsPerConnection: number;
+  /** Nothing stands between us and php-fpm that passes bytes on. */
+  direct: boolean;
   clock: Clock;
 }
 
@@ -55,8 +59,8 @@ export interface ConnectionOwner {
   freed(connection: Connection): void;
   /** It is gone, whatever the reason; reported once. */
   closed(connection: Connection): void;
-  /** Not a byte of the request left this host: it may be sent again. */
-  unsent(exchange: Exchange): void;
+  /** The connection was closed before the request was read: it may be sent again. */
+  unread(exchange: Exchange): void;
 }
 
 interface End {
@@ -67,11 +71,16 @@ interface End {
 /**
  * One connection to php-fpm, which pins one of its children. It carries one request at a time.
  *
- * What is certain, when it ends without a response? Only a connect that failed and a first write
- * that failed prove that the script did not run. A connection that is closed behind our write
- * proves nothing: php-fpm discards what it did not read yet when it closes (pm.max_requests,
- * reload), which looks the same as a child that died in the middle of the script. So this is
- * `crashed`, and the caller decides. Closing while idle is seen at once and harms nobody.
+ * A used connection may be closed under a request (pm.max_requests, reload), and a request may
+ * only be sent again when its script cannot have run. That is certain in three cases:
+ * - no connection came about;
+ * - the one write of a small request failed at once: nothing of it was taken;
+ * - on a direct connection, a clean end before any byte of a response. php-fpm closes by shutdown
+ *   and then discards what still comes in, so what it had not read is answered by a clean end. A
+ *   child that dies while a script runs gives ECONNRESET instead: php-fpm reads the empty STDIN
+ *   record behind a body only with the next request, and the kernel resets a connection that is
+ *   closed with unread bytes. A proxy may turn one into the other, hence `direct`.
+ * Everything else is `crashed`, and the caller decides. An end while idle is seen at once.
  */
 export class Connection {
   readonly #socket: Socket;
@@ -143,17 +152,23 @@ export class Connection {
     this.#ended = undefined;
     this.#stdout.start(request.stdoutBytesMax);
     this.#stderr.start(STDERR_BYTES_MAX);
+    const pieces = this.#encode(request);
+    if (pieces === undefined) return;
     this.#alarm.set(request.timeoutMs);
-    const keepConnection = this.#served < this.settings.requestsPerConnection;
-    const pieces = encodeRequest({ params: request.params, stdin: request.stdin, keepConnection });
-    this.#oneWrite = pieces.length === 1 && (pieces[0]?.length ?? 0) <= GATHER_BYTES_MAX;
-    if (pieces.length === 1) {
-      this.#socket.write(pieces[0] as Buffer);
-      return;
-    }
-    this.#socket.cork();
+    this.#oneWrite = pieces.length === 1;
+    if (!this.#oneWrite) this.#socket.cork();
     for (const piece of pieces) this.#socket.write(piece);
-    this.#socket.uncork();
+    if (!this.#oneWrite) this.#socket.uncork();
+  }
+
+  #encode({ params, stdin }: FastcgiRequest): Buffer[] | undefined {
+    const keepConnection = this.#served < this.settings.requestsPerConnection;
+    try {
+      return encodeRequest({ params, stdin, keepConnection });
+    } catch (error) {
+      this.#fail('protocol', (error as RangeError).message);
+      return undefined;
+    }
   }
 
   #read(buffer: Buffer, bytes: number): boolean {
@@ -241,30 +256,28 @@ export class Connection {
     const reason = error?.code ?? 'end of connection';
     if (this.#state === 'connecting') this.#fail('not-delivered', `no connection: ${reason}`);
     else if (this.#state !== 'busy') this.#destroy();
-    else if (this.#wasUnsent(error)) this.#resend();
+    else if (this.#isUnread(error)) this.#resend();
     else this.#fail('crashed', `${reason} ${this.#howFar()}`);
   }
 
-  /** The one write failed: the connection was closed before it, and nothing of it was taken. */
-  #wasUnsent(error: NodeJS.ErrnoException | undefined): boolean {
-    return (
-      this.#oneWrite &&
-      !this.#received &&
-      error?.syscall === 'write' &&
-      (error.code === 'EPIPE' || error.code === 'ECONNRESET')
-    );
+  /** The second and third case above. */
+  #isUnread(error: NodeJS.ErrnoException | undefined): boolean {
+    if (this.#received || this.#served === 1) return false;
+    if (error === undefined) return this.settings.direct;
+    const closed = error.code === 'EPIPE' || error.code === 'ECONNRESET';
+    return this.#oneWrite && closed && error.syscall === 'write';
   }
 
-  /** Elsewhere; but a server that closes every new connection gets no second one from us. */
   #resend(): void {
-    if (this.#served === 1) {
-      this.#fail('not-delivered', 'it closed the new connection');
+    const exchange = this.#exchange as Exchange;
+    if (exchange.resends >= RESENDS_MAX) {
+      this.#fail('not-delivered', `closed ${RESENDS_MAX + 1} connections without reading`);
       return;
     }
-    const exchange = this.#exchange as Exchange;
+    exchange.resends++;
     this.#exchange = undefined;
     this.#destroy();
-    this.owner.unsent(exchange);
+    this.owner.unread(exchange);
   }
 
   #howFar(): string {

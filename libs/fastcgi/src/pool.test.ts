@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '@malabar/core';
 import { eventually, FakeClock, freePort, seededRandom, tempDir } from '@malabar/testkit';
 import { expect, onTestFinished, test } from 'vitest';
+import type { FastcgiRequest } from './connection.js';
 import { FastcgiError } from './error.js';
 import { createFastcgiPool, type FastcgiPoolOptions } from './pool.js';
 import {
@@ -25,7 +26,7 @@ function pool(address: string, options: Partial<FastcgiPoolOptions> = {}) {
     clock: systemClock,
     ...options,
   });
-  const request = (over: { stdin?: Buffer; timeoutMs?: number; signal?: AbortSignal } = {}) =>
+  const request = (over: Partial<FastcgiRequest> = {}) =>
     made.request({
       params,
       stdin: Buffer.from('job'),
@@ -187,16 +188,55 @@ test('an idle connection that the server closes or writes on is never used again
   }
 });
 
-test('a reused connection that ends without a response is crashed, and says that it is unsure', async () => {
-  const { address } = await server((socket, request) => {
-    if (request === 1) socket.write(reply('ok'));
-    else socket.end();
+/** Serves the first request of each connection and ends at the second, `times` times. */
+function endsSecondRequest(times: number) {
+  const served = new WeakSet<object>();
+  let left = times;
+  return server((socket) => {
+    if (served.has(socket) && left-- > 0) socket.end();
+    else socket.write(reply('ok'));
+    served.add(socket);
   });
+}
+
+test('a clean end of a used direct connection sends the request to another one', async () => {
+  const { address, accepted } = await endsSecondRequest(1);
   const client = pool(address);
+  await client.request();
+  expect((await client.request()).body.toString()).toBe('ok');
+  expect(accepted()).toBe(2);
+  await client.close();
+});
+
+test('the same behind a proxy is crashed, and says that it is unsure', async () => {
+  const { address } = await endsSecondRequest(1);
+  const client = pool(address, { direct: false });
   await client.request();
   const error = await failure(client.request());
   expect(error.kind).toBe('crashed');
   expect(error.message).toMatch(/used before: the script died, or php-fpm closed the connection/);
+  await client.close();
+});
+
+test('a server that ends every used connection gets a request four times at most', async () => {
+  const { address, accepted } = await endsSecondRequest(Number.POSITIVE_INFINITY);
+  const client = pool(address, { connectionsMax: 8 });
+  await Promise.all(Array.from({ length: 8 }, () => client.request()));
+  expect(accepted()).toBe(8);
+  const error = await failure(client.request());
+  expect(error).toMatchObject({ kind: 'not-delivered' });
+  expect(error.message).toContain('closed 4 connections without reading');
+  await client.close();
+});
+
+test('a parameter that fits no record is an error of the caller and costs no other request', async () => {
+  const { address } = await server((socket) => socket.write(reply('ok')));
+  const client = pool(address, { connectionsMax: 1 });
+  for (let i = 0; i < 2; i++) {
+    const huge = { HUGE: 'x'.repeat(70_000) };
+    expect(await failure(client.request({ params: huge }))).toMatchObject({ kind: 'protocol' });
+    expect((await client.request()).body.toString()).toBe('ok');
+  }
   await client.close();
 });
 

@@ -26,6 +26,12 @@ export interface FastcgiPoolOptions {
   idleTimeoutMs: number;
   /** The last one is sent without KEEP_CONN. A divisor of pm.max_requests avoids surprises. */
   requestsPerConnection: number;
+  /**
+   * Nothing stands between us and php-fpm that passes bytes on (docker-proxy, a mesh): then a
+   * connection that php-fpm closes under a request is told from a script that died, and the
+   * request goes to another one. Default: only for unix sockets.
+   */
+  direct?: boolean;
   /** Requests that may wait for a connection; default 1024. */
   waitersMax?: number;
   /** How long one may wait; default `connectTimeoutMs`. */
@@ -43,7 +49,7 @@ export interface FastcgiPoolStats {
 }
 
 export interface FastcgiPool {
-  /** Rejects with FastcgiError only. Never sends a request twice unless the first never left. */
+  /** Rejects with FastcgiError only. Sends a request again only if it was not read. */
   request(request: FastcgiRequest): Promise<FastcgiResponse>;
   stats(): FastcgiPoolStats;
   /** Refuses new requests and those that wait, lets those on their way finish, then resolves. */
@@ -82,6 +88,7 @@ class Pool implements ConnectionOwner {
       ...options,
       address: parseAddress(options.address),
       name: options.address,
+      direct: options.direct ?? options.address.startsWith('unix:'),
     };
     this.#waitTimeoutMs = options.waitTimeoutMs ?? options.connectTimeoutMs;
     this.#waitersMax = options.waitersMax ?? WAITERS_MAX;
@@ -90,7 +97,7 @@ class Pool implements ConnectionOwner {
 
   request(request: FastcgiRequest): Promise<FastcgiResponse> {
     return new Promise((resolve, reject) => {
-      const exchange: Exchange = { request, resolve, reject, abandon: () => {} };
+      const exchange: Exchange = { request, resolve, reject, resends: 0, abandon: () => {} };
       if (request.signal !== undefined && !followSignal(exchange, request.signal)) {
         return reject(this.#notDelivered('aborted before it was sent'));
       }
@@ -135,7 +142,7 @@ class Pool implements ConnectionOwner {
     if (waiter !== undefined) this.#dial(waiter.exchange);
   }
 
-  unsent(exchange: Exchange): void {
+  unread(exchange: Exchange): void {
     this.#dispatch(exchange);
   }
 

@@ -27,8 +27,10 @@ const RESPONDER = 1;
 const KEEP_CONNECTION = 1;
 const BEGIN_BYTES = 2 * HEADER_BYTES;
 
+export type Params = Readonly<Record<string, string>>;
+
 export interface RequestContent {
-  params: Readonly<Record<string, string>>;
+  params: Params;
   stdin: Uint8Array;
   /** Asks the server to leave the connection open behind this request. */
   keepConnection: boolean;
@@ -36,24 +38,24 @@ export interface RequestContent {
 
 /**
  * A whole request in the pieces to write: one buffer when it is small, else slices of `stdin`
- * between record headers.
+ * between record headers. Throws a RangeError on a parameter that fits no record.
  */
 export function encodeRequest({ params, stdin, keepConnection }: RequestContent): Buffer[] {
   const paramsBytes = pairsBytes(params);
-  const headBytes = BEGIN_BYTES + framedBytes(paramsBytes);
+  const records = paramsBytes <= CONTENT_BYTES_MAX ? [params] : paramsRecords(params);
+  const headBytes = BEGIN_BYTES + paramsBytes + (records.length + 1) * HEADER_BYTES;
   const totalBytes = headBytes + framedBytes(stdin.length);
   const gathered = totalBytes <= GATHER_BYTES_MAX;
   const head = Buffer.allocUnsafe(gathered ? totalBytes : headBytes);
-  let at = writeBegin(head, keepConnection);
-  at = writeParams(head, at, params, paramsBytes);
-  if (!gathered) return [head, ...stdinPieces(stdin)];
+  let at = encodeParams(head, writeBegin(head, keepConnection), records);
+  if (!gathered) return [head.subarray(0, at), ...stdinPieces(stdin)];
   if (stdin.length > 0) {
     at = writeHeader(head, at, STDIN, stdin.length);
     head.set(stdin, at);
     at += stdin.length;
   }
-  writeHeader(head, at, STDIN, 0);
-  return [head];
+  at = writeHeader(head, at, STDIN, 0);
+  return [head.subarray(0, at)];
 }
 
 /** Writes a record header without padding; returns where the content goes. */
@@ -83,48 +85,49 @@ function writeBegin(to: Buffer, keepConnection: boolean): number {
   return at + HEADER_BYTES;
 }
 
-function writeParams(
-  to: Buffer,
-  start: number,
-  params: Readonly<Record<string, string>>,
-  paramsBytes: number,
-): number {
-  if (paramsBytes > CONTENT_BYTES_MAX) return writeManyParams(to, start, params, paramsBytes);
+/** The whole PARAMS stream, its end too. */
+function encodeParams(to: Buffer, start: number, records: readonly Params[]): number {
   let at = start;
-  if (paramsBytes > 0) at = writePairs(to, writeHeader(to, at, PARAMS, paramsBytes), params);
-  return writeHeader(to, at, PARAMS, 0);
-}
-
-/** Pairs are a stream: records cut it anywhere, also inside a name. */
-function writeManyParams(
-  to: Buffer,
-  start: number,
-  params: Readonly<Record<string, string>>,
-  paramsBytes: number,
-): number {
-  const pairs = Buffer.allocUnsafe(paramsBytes);
-  writePairs(pairs, 0, params);
-  let at = start;
-  for (let from = 0; from < paramsBytes; from += CONTENT_BYTES_MAX) {
-    const slice = pairs.subarray(from, from + CONTENT_BYTES_MAX);
-    at = writeHeader(to, at, PARAMS, slice.length);
-    to.set(slice, at);
-    at += slice.length;
+  for (const record of records) {
+    const bytes = pairsBytes(record);
+    if (bytes > 0) at = writePairs(to, writeHeader(to, at, PARAMS, bytes), record);
   }
   return writeHeader(to, at, PARAMS, 0);
 }
 
-function pairsBytes(params: Readonly<Record<string, string>>): number {
-  let bytes = 0;
+/** The specification lets records cut a pair, but php-fpm does not: it wants each pair whole. */
+function paramsRecords(params: Params): Params[] {
+  const records: Record<string, string>[] = [];
+  let room = 0;
   for (const name in params) {
-    const nameBytes = Buffer.byteLength(name);
-    const valueBytes = Buffer.byteLength(params[name] as string);
-    bytes += (nameBytes < 128 ? 1 : 4) + (valueBytes < 128 ? 1 : 4) + nameBytes + valueBytes;
+    const value = params[name] as string;
+    const bytes = pairBytes(name, value);
+    if (bytes > CONTENT_BYTES_MAX) {
+      throw new RangeError(`parameter ${name} of ${bytes} bytes; php-fpm takes 65535 at most`);
+    }
+    if (bytes > room) {
+      records.push({});
+      room = CONTENT_BYTES_MAX;
+    }
+    room -= bytes;
+    Object.assign(records.at(-1) as object, { [name]: value });
   }
+  return records;
+}
+
+function pairsBytes(params: Params): number {
+  let bytes = 0;
+  for (const name in params) bytes += pairBytes(name, params[name] as string);
   return bytes;
 }
 
-function writePairs(to: Buffer, start: number, params: Readonly<Record<string, string>>): number {
+function pairBytes(name: string, value: string): number {
+  const nameBytes = Buffer.byteLength(name);
+  const valueBytes = Buffer.byteLength(value);
+  return (nameBytes < 128 ? 1 : 4) + (valueBytes < 128 ? 1 : 4) + nameBytes + valueBytes;
+}
+
+function writePairs(to: Buffer, start: number, params: Params): number {
   let at = start;
   for (const name in params) {
     const value = params[name] as string;

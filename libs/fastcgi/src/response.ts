@@ -11,7 +11,7 @@ export interface FastcgiResponse {
   body: Buffer;
   /** Warnings, error_log() and fatal errors, as PHP wrote them; cut at 64 KiB. */
   stderr: string;
-  /** The exit code of the script. */
+  /** Of END_REQUEST; php-fpm always says 0. */
   appStatus: number;
 }
 
