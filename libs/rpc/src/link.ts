@@ -1,0 +1,98 @@
+import { Client as GrpcClient } from '@grpc/grpc-js';
+import { BusError } from '@malabar/core';
+import { channelCredentials, type TlsOptions } from './credentials.js';
+import { CONNECTION_OPTIONS } from './limits.js';
+
+/** One address, or a function that finds the addresses of the moment, best first. */
+export type AddressSource = string | (() => Promise<string[]>);
+
+const OPTIONS = {
+  ...CONNECTION_OPTIONS,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.initial_reconnect_backoff_ms': 50,
+  'grpc.max_reconnect_backoff_ms': 2_000,
+};
+
+/** A gRPC connection to one address. */
+export interface Connection {
+  address: string;
+  client: GrpcClient;
+}
+
+/**
+ * The connection that calls use. Opened at the first call; where the address is found by a
+ * function, found anew after a failure, and then preferably at another address than before.
+ */
+export class Link {
+  readonly #source: AddressSource;
+  readonly #tls: TlsOptions | undefined;
+  readonly #what: string;
+  readonly #open = new Map<string, Connection>();
+  #current: Connection | undefined;
+  #searching: Promise<Connection> | undefined;
+  #failed: string | undefined;
+  #closed = false;
+
+  /** `what` names the service in errors. */
+  constructor(options: { source: AddressSource; tls?: TlsOptions; what: string }) {
+    this.#source = options.source;
+    this.#tls = options.tls;
+    this.#what = options.what;
+  }
+
+  /** The connection to call on; a promise only while the address has to be found. */
+  get(): Connection | Promise<Connection> {
+    if (this.#current) return this.#current;
+    if (this.#closed) throw new BusError('UNAVAILABLE', `the client of ${this.#what} is closed`);
+    if (typeof this.#source === 'string') return this.#use(this.#source);
+    this.#searching ??= this.#search(this.#source).finally(() => {
+      this.#searching = undefined;
+    });
+    return this.#searching;
+  }
+
+  /** A call on the connection ended UNAVAILABLE. */
+  failed(connection: Connection): void {
+    if (typeof this.#source === 'string' || this.#current !== connection) return;
+    this.#failed = connection.address;
+    this.#current = undefined;
+  }
+
+  /** Calls under way end by themselves; new ones are refused. */
+  close(): void {
+    this.#closed = true;
+    this.#current = undefined;
+    this.#keepOnly([]);
+  }
+
+  async #search(find: () => Promise<string[]>): Promise<Connection> {
+    const addresses = await find();
+    if (addresses.length === 0) {
+      throw new BusError('UNAVAILABLE', `no address of ${this.#what} is known`);
+    }
+    if (this.#closed) throw new BusError('UNAVAILABLE', `the client of ${this.#what} is closed`);
+    this.#keepOnly(addresses);
+    const at = this.#failed === undefined ? -1 : addresses.indexOf(this.#failed);
+    return this.#use(addresses[(at + 1) % addresses.length] as string);
+  }
+
+  #use(address: string): Connection {
+    let connection = this.#open.get(address);
+    if (connection === undefined) {
+      const client = new GrpcClient(address, channelCredentials(this.#tls), OPTIONS);
+      connection = { address, client };
+      this.#open.set(address, connection);
+    }
+    this.#current = connection;
+    return connection;
+  }
+
+  // Closing lets the calls that are still on a connection end.
+  #keepOnly(addresses: readonly string[]): void {
+    for (const [address, { client }] of this.#open) {
+      if (addresses.includes(address)) continue;
+      client.close();
+      this.#open.delete(address);
+    }
+  }
+}
