@@ -24,7 +24,7 @@ export interface SdkAnswer {
 /** php-fpm's words on STDERR when a script ended by an error. */
 const DIED = /PHP (?:Fatal|Parse|Compile|Core) error:/;
 /** An end by the engine itself (out of memory, out of time): no exception that nobody caught. */
-const CRASHED = /PHP (?:Fatal|Compile|Core) error:\s+(?!Uncaught)/;
+const CRASHED = /PHP (?:Fatal|Compile|Core) error:(?!\s*Uncaught)/;
 
 /**
  * Judges by the headers `Malabar-Outcome` (done, retry, dead, release) or `Code` (200 is yes). No
