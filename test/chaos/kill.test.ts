@@ -15,28 +15,32 @@ test.each<[mode: 'one-process' | 'many-processes', victim: Part]>([
   ['many-processes', 'ingest'],
   ['many-processes', 'storage'],
   ['many-processes', 'dispatcher'],
-])('no acknowledged job is lost when %s: %s is killed again and again', { timeout: 900_000 }, async (mode, victim) => {
-  const ledger = new Ledger();
-  const consumer = await startConsumer(ledger);
-  const bus = await startBus({ mode, documents: documents(consumer.url) });
-  try {
-    const producers = Array.from(
-      { length: PRODUCERS },
-      (_, i) => new Producer(`p${i}`, bus.ports.redis, 'orders', ledger),
-    );
-    for (const producer of producers) producer.start();
-    await killRepeatedly(bus, victim);
-    for (const producer of producers) await producer.stop();
-    await settled(bus);
-    report(`${mode}, ${victim} killed ${KILLS} times`, ledger);
-    expect(ledger.accepted.size).toBeGreaterThan(KILLS);
-    expect(ledger.missing()).toEqual([]);
-    expect(await problems(bus)).toEqual([]);
-  } finally {
-    await bus.stop();
-    await consumer.stop();
-  }
-});
+])(
+  'no acknowledged job is lost when %s: %s is killed again and again',
+  { timeout: 900_000 },
+  async (mode, victim) => {
+    const ledger = new Ledger();
+    const consumer = await startConsumer(ledger);
+    const bus = await startBus({ mode, documents: documents(consumer.url) });
+    try {
+      const producers = Array.from(
+        { length: PRODUCERS },
+        (_, i) => new Producer(`p${i}`, bus.ports.redis, 'orders', ledger),
+      );
+      for (const producer of producers) producer.start();
+      await killRepeatedly(bus, victim);
+      for (const producer of producers) await producer.stop();
+      await settled(bus);
+      report(`${mode}, ${victim} killed ${KILLS} times`, ledger);
+      expect(ledger.accepted.size).toBeGreaterThan(KILLS);
+      expect(ledger.missing()).toEqual([]);
+      expect(await problems(bus)).toEqual([]);
+    } finally {
+      await bus.stop();
+      await consumer.stop();
+    }
+  },
+);
 
 const documents = (url: string): string => `
 queues:

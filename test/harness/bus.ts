@@ -119,7 +119,9 @@ function startPart(part: Part, { dir, file, ports, parts, options }: PartOptions
     `ingest.redis.listen=127.0.0.1:${ports.redis}`,
     `ingest.pepperbus.listen=127.0.0.1:${ports.pepperbus}`,
     `ingest.http.listen=127.0.0.1:${ports.http}`,
-    ...(keeper === undefined ? ['metrics.listen=127.0.0.1:0'] : [`addresses.keeper=127.0.0.1:${keeper}`]),
+    ...(keeper === undefined
+      ? ['metrics.listen=127.0.0.1:0']
+      : [`addresses.keeper=127.0.0.1:${keeper}`]),
     ...(options.settings ?? []),
   ];
   const services = part === 'all' ? [] : [part];
