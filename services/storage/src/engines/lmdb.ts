@@ -1,188 +1,216 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { BusError } from '@malabar/core';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import type { Database } from 'lmdb';
+import { SEQ_MAX } from '../core/keys.js';
 import type { Engine, Key, KeyRange, LogEntry, WriteBatch } from '../engine.js';
+import { diskFull, isFatal, isFull, storeError } from './lmdb-error.js';
 import { inspectFile } from './lmdb-file.js';
+import { logKey, readLogKey } from './lmdb-key.js';
+import { type Ownership, takeOwnership } from './lmdb-owner.js';
+import { createReserve, type Reserve } from './lmdb-reserve.js';
+import { createSealer, unseal } from './lmdb-seal.js';
+import { createFile, openTrees, syncFolder, type Trees, usedBytes } from './lmdb-trees.js';
 
-const EPOCH = 'epoch';
-const PAGE_BYTES = 4096;
+const EPOCH = Buffer.from('epoch');
+/** Changes between two looks at how much room the trees take. */
+const MEASURE_BYTES = 1024 * 1024;
 
 export interface LmdbOptions {
   /** Folder of the store; made if missing. */
   path: string;
-  /** The most that the file may grow to; undefined for as much as the disk gives. */
+  /** The most that records may take, in bytes; undefined for as much as the disk gives. */
   bytesMax?: number;
+  /** How much of the file is checked at every start; the whole of it with checkFile. */
+  checkBytesMax?: number;
+  checkMs?: number;
 }
 
 /**
  * The embedded engine: one LMDB file with two trees, the log (a batch of jobs under one key) and the
- * state records. A commit is one transaction and is durable (fdatasync) when it resolves.
+ * state records. A commit is one synchronous transaction: it has returned from fdatasync of its pages
+ * and from the synchronous write of LMDB's meta page when it resolves. Measured, that is faster than
+ * handing it to LMDB's writer thread at every size of batch, and the loop stands still for one flush.
  */
 export function createLmdbEngine(options: LmdbOptions): Engine {
-  const file = join(options.path, 'data.mdb');
-  let root: RootDatabase<Buffer, Buffer>;
-  let log: Database<Buffer, Buffer>;
-  let state: Database<Buffer, Buffer>;
-  let meta: Database<Buffer, Buffer>;
-  let epoch = 0;
+  return new LmdbEngine({ checkBytesMax: 256 * 1024 * 1024, checkMs: 1000, ...options });
+}
 
-  async function openEngine(): Promise<number> {
-    mkdirSync(options.path, { recursive: true });
-    inspectFile(file);
+class LmdbEngine implements Engine {
+  readonly #file: string;
+  readonly #sealer = createSealer();
+  #open: Trees | undefined;
+  #reserve!: Reserve;
+  #owner: Ownership | undefined;
+  #epoch = 0;
+  /** Bytes that may be appended before the trees are measured again. */
+  #room = 0;
+  #failure: BusError | undefined;
+
+  constructor(private readonly options: Required<Omit<LmdbOptions, 'bytesMax'>> & LmdbOptions) {
+    this.#file = join(options.path, 'data.mdb');
+  }
+
+  async open(): Promise<number> {
+    const folder = this.options.path;
     try {
-      openTrees();
-      epoch = root.transactionSync(() => {
-        const next = readEpoch() + 1;
-        meta.putSync(Buffer.from(EPOCH), Buffer.from(String(next)));
-        return next;
-      });
+      if (mkdirSync(folder, { recursive: true })) syncFolder(dirname(resolve(folder)));
+      this.#owner = takeOwnership(folder);
+      await this.#openFile();
+      this.#reserve = createReserve(folder);
+      this.#reserve.ready();
+      this.#epoch = this.#transact(() => this.#countUpEpoch(), true);
     } catch (error) {
-      throw corrupt(file, error);
+      await this.close();
+      throw isFull(error, this.#file)
+        ? diskFull(this.#file, error)
+        : storeError(error, this.#file, 'open the store');
     }
+    return this.#epoch;
+  }
+
+  async #openFile(): Promise<void> {
+    const { checkBytesMax, checkMs } = this.options;
+    const elapsed = () => performance.now();
+    if (statSync(this.#file, { throwIfNoEntry: false }) === undefined) await createFile(this.#file);
+    else inspectFile(this.#file, { bytesMax: checkBytesMax, timeMs: checkMs, elapsed });
+    this.#open = openTrees(this.#file);
+  }
+
+  get #trees(): Trees {
+    if (this.#open === undefined) throw new BusError('UNAVAILABLE', `${this.#file} is not open`);
+    return this.#open;
+  }
+
+  #countUpEpoch(): number {
+    const epoch = this.#readEpoch() + 1;
+    this.#put(this.#trees.meta, EPOCH, Buffer.from(String(epoch)));
     return epoch;
   }
 
-  function openTrees(): void {
-    root = open<Buffer, Buffer>({
-      path: file,
-      noSubdir: true,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      maxDbs: 8,
-      // Without this a transaction resolves before its pages are on the disk.
-      overlappingSync: false,
-      // A new page is written whole before anyone reads it.
-      noMemInit: true,
-      pageSize: PAGE_BYTES,
-    });
-    const trees = { encoding: 'binary', keyEncoding: 'binary' } as const;
-    meta = root.openDB<Buffer, Buffer>({ name: 'meta', ...trees });
-    log = root.openDB<Buffer, Buffer>({ name: 'log', ...trees });
-    state = root.openDB<Buffer, Buffer>({ name: 'state', ...trees });
+  #readEpoch(): number {
+    const value = this.#get(this.#trees.meta, EPOCH, () => 'the epoch');
+    return Number(value ?? 0);
   }
 
-  function readEpoch(): number {
-    return Number(meta.get(Buffer.from(EPOCH))?.toString() ?? 0);
+  async commit(batch: WriteBatch): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const appends = batch.appends.length > 0;
+    if (appends) this.#refuseWithoutRoom(batch);
+    this.#transact(() => this.#write(batch), !appends);
   }
 
-  function write(batch: WriteBatch): void {
-    if (readEpoch() !== epoch)
+  #write(batch: WriteBatch): void {
+    const { log, state } = this.#trees;
+    if (this.#readEpoch() !== this.#epoch)
       throw new BusError('STALE_LEASE', 'another storage process has taken over this store');
-    for (const entry of batch.appends)
-      log.putSync(logKey(entry.shard, entry.firstSeq), entry.bytes as Buffer);
+    for (const { shard, firstSeq, bytes } of batch.appends)
+      this.#put(log, logKey(shard, firstSeq), bytes);
     for (const [key, value] of batch.state) {
-      if (value === undefined) state.removeSync(bytes(key));
-      else state.putSync(bytes(key), value as Buffer);
+      if (value === undefined) state.removeSync(toBytes(key));
+      else this.#put(state, toBytes(key), value);
     }
     for (const { shard, firstSeq } of batch.drops) log.removeSync(logKey(shard, firstSeq));
   }
 
-  return {
-    open: openEngine,
-
-    async commit(batch) {
-      if (options.bytesMax !== undefined && batch.appends.length > 0)
-        refuseAbove(options.bytesMax, usedBytes([log, state]));
-      try {
-        root.transactionSync(() => write(batch));
-      } catch (error) {
-        throw commitError(error);
-      }
-    },
-
-    async get(key) {
-      return state.get(bytes(key));
-    },
-
-    async scan({ start, end, limit, reverse }: KeyRange) {
-      // lmdb names the first key that it visits `start`, whatever the direction.
-      const range = reverse
-        ? {
-            start: bytes(end),
-            end: bytes(start),
-            exclusiveStart: true,
-            inclusiveEnd: true,
-            reverse,
-          }
-        : { start: bytes(start), end: bytes(end) };
-      const found: Array<[Key, Uint8Array]> = [];
-      for (const { key, value } of state.getRange({ ...range, limit }))
-        found.push([key.toString('latin1'), value]);
-      return found;
-    },
-
-    async readLog(shard, seq) {
-      const range = { start: logKey(shard, seq), end: logKey(shard, 0), inclusiveEnd: true };
-      return firstEntry(log.getRange({ ...range, reverse: true, limit: 1 }));
-    },
-
-    async nextLog(shard, seq) {
-      const range = { start: logKey(shard, seq), end: logKey(shard + 1, 0) };
-      return firstEntry(log.getRange({ ...range, limit: 1 }));
-    },
-
-    async close() {
-      await root?.close();
-    },
-  };
-}
-
-const bytes = (key: Key): Buffer => Buffer.from(key, 'latin1');
-
-/** Shard and sequence number, big-endian. */
-function logKey(shard: number, seq: number): Buffer {
-  const key = Buffer.allocUnsafe(10);
-  key.writeUInt32BE(shard, 0);
-  key.writeUIntBE(Math.min(seq, 2 ** 48 - 1), 4, 6);
-  return key;
-}
-
-function firstEntry(range: Iterable<{ key: Buffer; value: Buffer }>): LogEntry | undefined {
-  for (const { key, value } of range)
-    return { shard: key.readUInt32BE(0), firstSeq: key.readUIntBE(4, 6), bytes: value };
-  return undefined;
-}
-
-/** Bytes in pages that hold something: the file itself never shrinks, but its free pages are used again. */
-function usedBytes(trees: Database[]): number {
-  let pages = 0;
-  for (const tree of trees) {
-    const stats = tree.getStats() as TreeStats;
-    pages += stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
+  #put(tree: Database<Buffer, Buffer>, key: Buffer, value: Uint8Array): void {
+    tree.putSync(key, this.#sealer.seal(key, value));
   }
-  return pages * PAGE_BYTES;
+
+  /** Runs a transaction; with no room for it once more, at the expense of the reserve if it may be. */
+  #transact<T>(run: () => T, mayUseReserve: boolean): T {
+    const { root } = this.#trees;
+    // A snapshot that an earlier read has left open would keep pages from being used again.
+    root.resetReadTxn();
+    try {
+      return root.transactionSync(run);
+    } catch (error) {
+      if (isFull(error, this.#file)) {
+        if (mayUseReserve && this.#reserve.release()) return this.#transact(run, false);
+        throw diskFull(this.#file, error);
+      }
+      const failure = storeError(error, this.#file, 'write');
+      if (isFatal(error)) this.#failure = failure;
+      throw failure;
+    }
+  }
+
+  #refuseWithoutRoom(batch: WriteBatch): void {
+    if (!this.#reserve.ready())
+      throw new BusError('DISK_FULL', `no room left on the disk of ${this.#file}`);
+    const { bytesMax } = this.options;
+    if (bytesMax === undefined) return;
+    for (const { bytes } of batch.appends) this.#room -= bytes.length;
+    if (this.#room > 0) return;
+    const left = bytesMax - usedBytes(this.#trees);
+    if (left <= 0)
+      throw new BusError('DISK_FULL', `the store has reached its limit of ${bytesMax} bytes`);
+    this.#room = Math.min(left, MEASURE_BYTES);
+  }
+
+  async get(key: Key): Promise<Uint8Array | undefined> {
+    const bytes = toBytes(key);
+    return this.#reading(() => this.#get(this.#trees.state, bytes, () => stateRecord(bytes)));
+  }
+
+  #get(tree: Database<Buffer, Buffer>, key: Buffer, what: () => string): Buffer | undefined {
+    const sealed = tree.get(key);
+    return sealed && unseal(key, sealed, what);
+  }
+
+  async scan({ start, end, limit, reverse }: KeyRange): Promise<Array<[Key, Uint8Array]>> {
+    const first = toBytes(start);
+    const last = toBytes(end);
+    // lmdb names the key where it begins `start`, whatever the direction.
+    const range = reverse
+      ? { start: last, end: first, exclusiveStart: true, inclusiveEnd: true, reverse }
+      : { start: first, end: last };
+    return this.#reading(() => {
+      const found: Array<[Key, Uint8Array]> = [];
+      for (const { key, value } of this.#trees.state.getRange({ ...range, limit }))
+        found.push([key.toString('latin1'), unseal(key, value, () => stateRecord(key))]);
+      return found;
+    });
+  }
+
+  async readLog(shard: number, seq: number): Promise<LogEntry | undefined> {
+    const range = { start: logKey(shard, seq), end: logKey(shard, 0), inclusiveEnd: true };
+    return this.#firstEntry({ ...range, reverse: true });
+  }
+
+  async nextLog(shard: number, seq: number): Promise<LogEntry | undefined> {
+    if (seq > SEQ_MAX) return undefined;
+    return this.#firstEntry({ start: logKey(shard, seq), end: logKey(shard + 1, 0) });
+  }
+
+  #firstEntry(range: object): LogEntry | undefined {
+    return this.#reading(() => {
+      for (const { key, value } of this.#trees.log.getRange({ ...range, limit: 1 })) {
+        const place = readLogKey(key);
+        const what = () => `log record ${place.firstSeq} of shard ${place.shard}`;
+        return { ...place, bytes: unseal(key, value, what) };
+      }
+      return undefined;
+    });
+  }
+
+  #reading<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      throw storeError(error, this.#file, 'read');
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#open?.root.close();
+    this.#open = undefined;
+    this.#owner?.release();
+    this.#owner = undefined;
+  }
 }
 
-interface TreeStats {
-  treeBranchPageCount: number;
-  treeLeafPageCount: number;
-  overflowPages: number;
-}
+const toBytes = (key: Key): Buffer => Buffer.from(key, 'latin1');
 
-function refuseAbove(bytesMax: number, used: number): void {
-  if (used < bytesMax) return;
-  throw new BusError('DISK_FULL', `the store has reached its limit of ${bytesMax} bytes`);
-}
-
-function commitError(error: unknown): BusError {
-  if (error instanceof BusError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  const full = /no space|MDB_MAP_FULL|too large|quota/i.test(message);
-  return new BusError(
-    full ? 'DISK_FULL' : 'INTERNAL',
-    full ? `no room left on the store's disk (${message})` : `the store cannot write: ${message}`,
-    { cause: error },
-  );
-}
-
-function corrupt(file: string, cause: unknown): BusError {
-  if (cause instanceof BusError) return cause;
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return new BusError(
-    'CORRUPT',
-    `${file} cannot be opened (${message}). Nothing was changed. Restore the folder from a backup, or move it ` +
-      'away to start with an empty store; `malabar doctor` says more.',
-    { cause },
-  );
-}
+const stateRecord = (key: Buffer): string =>
+  `state record ${key.toString('latin1', 0, 1)}${key.toString('hex', 1)}`;

@@ -1,0 +1,89 @@
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Database, open, type RootDatabase } from 'lmdb';
+
+const PAGE_BYTES = 4096;
+/** Address space to begin with; it doubles by itself. */
+const MAP_BYTES = 1024 ** 3;
+/** More than the lock file ever is (126 readers). */
+const LOCK_BYTES = 16 * 1024;
+
+/** An open LMDB file. */
+export interface Trees {
+  root: RootDatabase<Buffer, Buffer>;
+  meta: Database<Buffer, Buffer>;
+  log: Database<Buffer, Buffer>;
+  state: Database<Buffer, Buffer>;
+}
+
+/**
+ * Makes a new store's file under another name first: a file that bears its name is whole, so a cut one
+ * is damage and never the rest of a start that did not come to its end.
+ */
+export async function createFile(file: string): Promise<void> {
+  const draft = `${file}.new`;
+  for (const leftover of [draft, `${draft}-lock`]) rmSync(leftover, { force: true });
+  await openTrees(draft).root.close();
+  rmSync(`${draft}-lock`, { force: true });
+  renameSync(draft, file);
+  syncFolder(dirname(file));
+}
+
+export function openTrees(file: string): Trees {
+  takeLockRoom(`${file}-lock`);
+  const root = open<Buffer, Buffer>({
+    path: file,
+    noSubdir: true,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    maxDbs: 8,
+    mapSize: MAP_BYTES,
+    pageSize: PAGE_BYTES,
+    // Without this a synchronous transaction returns before its pages are on the disk.
+    overlappingSync: false,
+    // A new page is written whole before anyone reads it.
+    noMemInit: true,
+  });
+  const tree = (name: string) =>
+    root.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' });
+  return { root, meta: tree('meta'), log: tree('log'), state: tree('state') };
+}
+
+/** LMDB writes its lock file through memory, where a full disk means SIGBUS: so it gets its room before. */
+function takeLockRoom(lock: string): void {
+  const size = statSync(lock, { throwIfNoEntry: false })?.size ?? 0;
+  if (size >= LOCK_BYTES) return;
+  const fd = openSync(lock, 'a');
+  try {
+    writeSync(fd, Buffer.alloc(LOCK_BYTES - size));
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Makes names in a folder durable. */
+export function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Bytes in pages that hold something: the file never shrinks, but its free pages are used again. */
+export function usedBytes({ log, state }: Trees): number {
+  let pages = 0;
+  for (const tree of [log, state]) {
+    const stats = tree.getStats() as TreeStats;
+    pages += stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
+  }
+  return pages * PAGE_BYTES;
+}
+
+interface TreeStats {
+  treeBranchPageCount: number;
+  treeLeafPageCount: number;
+  overflowPages: number;
+}
