@@ -12,7 +12,7 @@ export interface EventuallyOptions {
 export async function eventually<T>(
   attempt: () => T | Promise<T>,
   { timeoutMs = 10_000, everyMs = 10 }: EventuallyOptions = {},
-): Promise<T> {
+): Promise<Exclude<T, false>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const outcome = await settled(attempt);
@@ -24,10 +24,11 @@ export async function eventually<T>(
 
 async function settled<T>(
   attempt: () => T | Promise<T>,
-): Promise<{ value: T } | { error: unknown }> {
+): Promise<{ value: Exclude<T, false> } | { error: unknown }> {
   try {
     const value = await attempt();
-    return value === false ? { error: new Error(`still false: ${attempt}`) } : { value };
+    if (value === false) return { error: new Error(`still false: ${attempt}`) };
+    return { value: value as Exclude<T, false> };
   } catch (error) {
     return { error };
   }
