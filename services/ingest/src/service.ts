@@ -1,0 +1,193 @@
+import type { common } from '@malabar/contracts';
+import { ingest } from '@malabar/contracts';
+import { BusError, Channel, type Clock, toBusError, toFault } from '@malabar/core';
+import type { CallContext, Implementation } from '@malabar/rpc';
+import { Access, type AccessRules } from './access.js';
+import type { JobOptions, JobOutcome } from './batch.js';
+import { readBasic } from './http/basic.js';
+import type { Intake } from './intake.js';
+import { Submission } from './submission.js';
+
+/** Bytes of one stream's jobs that may wait for storage before its requests are read on. */
+const STREAM_BYTES_MAX = 4 * 1024 * 1024;
+const STREAM_REQUESTS_MAX = 1024;
+
+const DURABILITY = ingest.Durability.FSYNC;
+
+export interface IngestServiceOptions {
+  intake: Intake;
+  rules: AccessRules;
+  clock: Clock;
+  /** Queues without a password are open on the gRPC listener. */
+  open: boolean;
+}
+
+/** The contract of ingest: translates and calls, decides nothing. */
+export function createIngestService(
+  options: IngestServiceOptions,
+): Implementation<typeof ingest.IngestServiceDefinition> {
+  return {
+    async submit({ queue, job }, context) {
+      const access = await authenticate(options, context);
+      if (!job) throw new BusError('INVALID', 'the request carries no job');
+      const [outcome] = await submit(options, access, queue, [job]);
+      if (outcome?.error) throw outcome.error;
+      const { jobId, duplicate } = outcome as JobOutcome;
+      return { jobId, duplicate, durability: DURABILITY };
+    },
+    async submitBatch({ queue, jobs }, context) {
+      const access = await authenticate(options, context);
+      const outcomes = await submit(options, access, queue, jobs);
+      return { results: outcomes.map(toResult), durability: DURABILITY };
+    },
+    submitStream: (requests, context) => submitStream(options, requests, context),
+  };
+}
+
+/** Callers inside the process are the bus itself; everybody else shows a queue's password. */
+async function authenticate(
+  { rules, open }: IngestServiceOptions,
+  { metadata, peer }: CallContext,
+): Promise<Access | undefined> {
+  if (peer === 'local') return undefined;
+  const access = new Access(rules, open);
+  const basic = readBasic(metadata.get('authorization'));
+  if (basic && !(await access.login(basic[0], basic[1]))) {
+    throw new BusError('WRONG_PASSWORD', `wrong password for ${JSON.stringify(basic[0])}`);
+  }
+  return access;
+}
+
+async function submit(
+  { intake, clock }: IngestServiceOptions,
+  access: Access | undefined,
+  queueName: string,
+  jobs: readonly common.Job[],
+): Promise<JobOutcome[]> {
+  const queue = intake.require(queueName);
+  const denied = access?.pushRefusal(queue);
+  if (denied) throw intake.refused(queueName, denied, jobs.length);
+  if (jobs.length === 0) return [];
+  let total = 0;
+  for (const job of jobs) total += job.body.length;
+  const error = intake.refusal(queue, total, 0);
+  if (error) throw intake.refused(queueName, error, jobs.length);
+  // A job that is refused by itself does not refuse the others.
+  const refused = jobs.map((job) => invalid(job) ?? intake.refusal(queue, 0, job.body.length));
+  const good = jobs.filter((_, i) => refused[i] === undefined);
+  const outcomes =
+    good.length === 0
+      ? []
+      : await new Promise<JobOutcome[]>((resolve) => {
+          const submission = new Submission('grpc', resolve);
+          const batch = intake.batch(queue);
+          for (const job of good) intake.addJob(batch, submission, job, optionsOf(job, clock));
+        });
+  let next = 0;
+  return refused.map((each) =>
+    each
+      ? { jobId: '', duplicate: false, error: intake.refused(queueName, each) }
+      : (outcomes[next++] as JobOutcome),
+  );
+}
+
+function invalid(job: common.Job): BusError | undefined {
+  if (job.priority <= 9) return undefined;
+  return new BusError('INVALID', `priority ${job.priority}: 0 (usual) to 9 (first)`);
+}
+
+function optionsOf(job: common.Job, clock: Clock): JobOptions {
+  return {
+    // A time that has passed is no delay.
+    deliverAtMs: job.deliverAtMs > clock.now() ? job.deliverAtMs : 0,
+    expiresAtMs: job.expiresAtMs,
+    priority: job.priority,
+    idempotencyKey: job.idempotencyKey,
+  };
+}
+
+function toResult({ jobId, duplicate, error }: JobOutcome): ingest.SubmitResult {
+  return { jobId, duplicate, fault: error && toFault(error) };
+}
+
+/** Requests are taken while others wait for the disk; answers keep their order. */
+function submitStream(
+  options: IngestServiceOptions,
+  requests: AsyncIterable<ingest.SubmitStreamRequest>,
+  context: CallContext,
+): AsyncIterable<ingest.SubmitStreamResponse> {
+  const window = new Window(options, context);
+  window.read(requests);
+  return window.answers;
+}
+
+/** The requests of one stream that are under way. */
+class Window {
+  readonly answers = new Channel<ingest.SubmitStreamResponse>(() => this.#wake?.());
+  readonly #options: IngestServiceOptions;
+  readonly #context: CallContext;
+  #tail: Promise<void> = Promise.resolve();
+  #bytes = 0;
+  #requests = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(options: IngestServiceOptions, context: CallContext) {
+    this.#options = options;
+    this.#context = context;
+  }
+
+  async read(requests: AsyncIterable<ingest.SubmitStreamRequest>): Promise<void> {
+    try {
+      const access = await authenticate(this.#options, this.#context);
+      for await (const request of requests) {
+        this.#take(access, request);
+        while (this.#full() && !this.answers.ended) await this.#change();
+      }
+      await this.#tail;
+      this.answers.end();
+    } catch (thrown) {
+      this.answers.fail(toBusError(thrown));
+    }
+  }
+
+  #take(access: Access | undefined, request: ingest.SubmitStreamRequest): void {
+    let bytes = 0;
+    for (const job of request.jobs) bytes += job.body.length;
+    this.#bytes += bytes;
+    this.#requests++;
+    const answer = this.#answer(access, request);
+    this.#tail = this.#tail.then(async () => {
+      this.answers.push(await answer);
+      this.#bytes -= bytes;
+      this.#requests--;
+      this.#wake?.();
+    });
+  }
+
+  async #answer(
+    access: Access | undefined,
+    { requestId, queue, jobs }: ingest.SubmitStreamRequest,
+  ): Promise<ingest.SubmitStreamResponse> {
+    try {
+      const results = (await submit(this.#options, access, queue, jobs)).map(toResult);
+      return { requestId, results, fault: undefined, durability: DURABILITY };
+    } catch (thrown) {
+      const durability = ingest.Durability.UNSPECIFIED;
+      return { requestId, results: [], fault: toFault(thrown), durability };
+    }
+  }
+
+  /** Answers that the producer does not read count too: they wait in the channel. */
+  #full(): boolean {
+    return (
+      this.#bytes > STREAM_BYTES_MAX || this.#requests + this.answers.size > STREAM_REQUESTS_MAX
+    );
+  }
+
+  async #change(): Promise<void> {
+    const changed = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    await Promise.race([changed, this.answers.drained()]);
+  }
+}
