@@ -6,7 +6,8 @@ export type { Logger };
 const SECRET_KEYS = ['password', 'passwordHash', 'secret', 'token', 'authorization'];
 
 export interface LoggerOptions {
-  level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+  /** trace, debug, info, warn, error, fatal or silent. */
+  level: string;
   /** One readable line instead of JSON, for a person at a terminal. */
   pretty?: boolean;
   /** Fields on every line. */
