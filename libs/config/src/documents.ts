@@ -1,0 +1,95 @@
+import type { KeyFault } from './faults.js';
+import {
+  count,
+  duration,
+  type Field,
+  later,
+  named,
+  password,
+  section,
+  size,
+  text,
+} from './schema.js';
+import type { Secret } from './secret.js';
+import { type Settings, settingsFields } from './settings.js';
+import { suggestion } from './suggestion.js';
+import { type TopicDocument, topic } from './topic.js';
+import { quoted } from './units.js';
+
+/** A business system, which owns queues. */
+export interface SystemDocument {
+  owner?: string;
+  description?: string;
+}
+
+/** A queue as the file says it, with its defaults. */
+export interface QueueDocument {
+  system?: string;
+  password?: Secret;
+  retentionMs: number;
+  limits: { body: number; ready: number };
+  topics: Record<string, TopicDocument>;
+}
+
+/** Everything of the file that the whole bus shares. */
+export interface Documents {
+  systems: Record<string, SystemDocument>;
+  queues: Record<string, QueueDocument>;
+}
+
+const system = section({
+  owner: text.optional().describe('Who answers for it.'),
+  description: text.optional().describe('What it is, for people.'),
+});
+
+// A queue that lost its topics by mistake would take jobs that nobody ever gets.
+const topics = named('topic', topic, 'is required; { } for a queue that only keeps its jobs');
+
+const queue = section({
+  system: text.optional().describe('The system that owns it; one of `systems`.'),
+  password: password
+    .optional()
+    .describe('What producers show: text, `scrypt$...`, or `{ secret: file:/path }`.'),
+  retentionMs: duration.prefault('1d').describe('How long settled jobs can be read and replayed.'),
+  limits: section({
+    body: size.prefault('1MiB').describe('The largest body that is accepted.'),
+    ready: count()
+      .prefault('5_000_000')
+      .describe('Waiting deliveries of a topic at which pushes are refused; 0 for no limit.'),
+  }).prefault({}),
+  topics,
+  shards: later(),
+  idempotency: later(),
+  ack: later(),
+  rate: later(),
+}) as Field<QueueDocument>;
+
+/** The whole file. */
+export const fileSchema = section({
+  ...settingsFields,
+  systems: named('system', system).prefault({}),
+  queues: named('queue', queue).prefault({}),
+  schedules: later(),
+  stores: later(),
+  people: later(),
+  alarms: later(),
+}) as unknown as Field<Settings & Documents>;
+
+/**
+ * Faults between documents. Works on the values of the file as they are, so that it finds them also
+ * when the schema has found others.
+ */
+export function crossFaults(values: Record<string, unknown>): KeyFault[] {
+  const known = Object.keys(asMapping(values.systems));
+  return Object.entries(asMapping(values.queues)).flatMap(([name, queue]) => {
+    const owner = asMapping(queue).system;
+    if (typeof owner !== 'string' || known.includes(owner)) return [];
+    const message = `${quoted(owner)} is not one of systems${suggestion(owner, known)}`;
+    return [{ path: ['queues', name, 'system'], message }];
+  });
+}
+
+function asMapping(value: unknown): Record<string, unknown> {
+  const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isMapping ? (value as Record<string, unknown>) : {};
+}

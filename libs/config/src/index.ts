@@ -1,0 +1,16 @@
+export { type BusConfigOptions, outlineBusConfig, toBusConfig } from './bus-config.js';
+export type { Documents, QueueDocument, SystemDocument } from './documents.js';
+export { ConfigError, type ConfigFault, formatFault, type KeyFault } from './faults.js';
+export { type ConfigSources, type LoadedConfig, loadConfig, readConfig } from './load.js';
+export { createPasswordHashes, type PasswordHashes } from './password-hashes.js';
+export { type Environment, Secret } from './secret.js';
+export {
+  type ListenerSettings,
+  type MalabarConfig,
+  SERVICE_NAMES,
+  type ServiceName,
+  type TlsSettings,
+} from './settings.js';
+export type { FastcgiDocument, HttpDocument, TargetDocument } from './target.js';
+export type { RetryDocument, TopicDocument } from './topic.js';
+export { formatDuration, formatSize, parseDuration } from './units.js';
