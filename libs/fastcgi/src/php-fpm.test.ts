@@ -153,8 +153,9 @@ withFpm(
 );
 
 /** Two hundred requests through a child that ends every five; what came of each, and what ran. */
-async function acrossMaxRequests(listen: 'unix' | 'tcp') {
-  const { fpm, ask } = await setup({ children: 1, maxRequests: 5, listen }, { connectionsMax: 1 });
+async function acrossMaxRequests(listen: 'unix' | 'tcp', direct?: boolean) {
+  const options = { connectionsMax: 1, direct };
+  const { fpm, ask } = await setup({ children: 1, maxRequests: 5, listen }, options);
   const failed: { n: string; error: FastcgiError }[] = [];
   for (let n = 0; n < 200; n++) {
     const request = ask('count.php', { stdin: Buffer.from(`n=${n}`) });
@@ -164,11 +165,19 @@ async function acrossMaxRequests(listen: 'unix' | 'tcp') {
   return { failed, ran };
 }
 
-withFpm('pm.max_requests costs nothing on a unix socket: every request runs, once', async () => {
-  const { failed, ran } = await acrossMaxRequests('unix');
-  expect(failed).toEqual([]);
-  expect(ran).toEqual(Array.from({ length: 200 }, (_, n) => `${n}`));
-});
+for (const [listen, direct] of [
+  ['unix', undefined],
+  ['tcp', true],
+] as const) {
+  withFpm(
+    `pm.max_requests costs nothing on direct ${listen}: every request runs, once`,
+    async () => {
+      const { failed, ran } = await acrossMaxRequests(listen, direct);
+      expect(failed).toEqual([]);
+      expect(ran).toEqual(Array.from({ length: 200 }, (_, n) => `${n}`));
+    },
+  );
+}
 
 withFpm('pm.max_requests over TCP may end as crashed, never silently and never twice', async () => {
   const { failed, ran } = await acrossMaxRequests('tcp');

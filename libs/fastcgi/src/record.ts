@@ -2,11 +2,11 @@
 
 export const HEADER_BYTES = 8;
 /** contentLength is 16 bits. */
-export const CONTENT_BYTES_MAX = 65535;
+const CONTENT_BYTES_MAX = 65535;
 /** A request up to this size becomes one buffer and one write; a larger body is not copied. */
-export const GATHER_BYTES_MAX = 64 * 1024;
+const GATHER_BYTES_MAX = 64 * 1024;
 
-export const BEGIN_REQUEST = 1;
+const BEGIN_REQUEST = 1;
 export const END_REQUEST = 3;
 export const PARAMS = 4;
 export const STDIN = 5;
@@ -27,7 +27,7 @@ const RESPONDER = 1;
 const KEEP_CONNECTION = 1;
 const BEGIN_BYTES = 2 * HEADER_BYTES;
 
-export type Params = Readonly<Record<string, string>>;
+type Params = Readonly<Record<string, string>>;
 
 export interface RequestContent {
   params: Params;
@@ -59,7 +59,7 @@ export function encodeRequest({ params, stdin, keepConnection }: RequestContent)
 }
 
 /** Writes a record header without padding; returns where the content goes. */
-export function writeHeader(to: Buffer, at: number, type: number, contentBytes: number): number {
+function writeHeader(to: Buffer, at: number, type: number, contentBytes: number): number {
   to[at] = VERSION;
   to[at + 1] = type;
   to[at + 2] = 0;

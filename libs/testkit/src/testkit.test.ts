@@ -160,7 +160,7 @@ test('a server ends with the thread that started it, even one that is terminated
     { eval: true },
   );
   const [pid] = await once(worker, 'message');
-  expect(isAlive(pid)).toBe(true);
+  await eventually(() => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n');
   await worker.terminate();
   await eventually(() => !isAlive(pid));
 });
