@@ -1,4 +1,10 @@
-import { type Metadata, Server, type ServerCredentials } from '@grpc/grpc-js';
+import {
+  logVerbosity,
+  type Metadata,
+  Server,
+  type ServerCredentials,
+  setLogVerbosity,
+} from '@grpc/grpc-js';
 import {
   BusError,
   type Clock,
@@ -66,6 +72,8 @@ export interface RpcServer {
 export async function serve(options: ServeOptions): Promise<RpcServer> {
   const { clock = systemClock, bindings, log } = options;
   assertGuarded(options);
+  // What grpc-js would print beside our log reaches us as errors.
+  setLogVerbosity(logVerbosity.NONE);
   const calls = new Set<Call>();
   const server = new Server({ ...CONNECTION_OPTIONS });
   const environment = createEnvironment(options, calls, clock);
