@@ -5,7 +5,7 @@ import type { StorageLink } from './storage-link.js';
 /** What a lease lasts beyond the topic's timeout (storage grants it) ... */
 export const LEASE_GRACE_MS = 15_000;
 /** ... and how much of that an attempt must still have when it starts. */
-const START_MARGIN_MS = 5_000;
+const START_MARGIN_MS = 8_000;
 /** A waiting delivery's lease is extended when it has less than this. */
 const WAIT_MARGIN_MS = 10_000;
 

@@ -15,8 +15,8 @@ import { crash, notDelivered, retry, type Verdict } from '../verdict.js';
 
 /** More output than this is a failure: an answer is a word, not a page. */
 const STDOUT_BYTES_MAX = 1024 * 1024;
-/** Waiting for a connection must end well before the lease's grace does. */
-const WAIT_MS_MAX = 5_000;
+/** How long a request waits while others have all connections: well within the lease's grace. */
+const WAIT_MS = 5_000;
 
 export interface FastcgiTargetOptions {
   target: keeper.FastcgiTarget;
@@ -142,7 +142,7 @@ export class FastcgiPools {
       connectTimeoutMs: target.connectTimeoutMs,
       idleTimeoutMs: target.idleTimeoutMs,
       requestsPerConnection: target.requestsPerConnection,
-      waitTimeoutMs: Math.min(target.connectTimeoutMs, WAIT_MS_MAX),
+      waitTimeoutMs: WAIT_MS,
       clock: this.clock,
     });
   }
@@ -160,26 +160,27 @@ function poolKey(target: keeper.FastcgiTarget): string {
 }
 
 /**
- * Makes all topics of an address name the same settings, the most careful of any: two pools would
- * together take more php-fpm children than either was allowed.
+ * What all topics of an address agree on, so that they share one pool: as many connections as the
+ * topic that wants most, and otherwise the most careful settings of any.
  */
 export function agreedSettings(
   targets: readonly keeper.FastcgiTarget[],
 ): Map<string, Partial<keeper.FastcgiTarget>> {
-  const agreed = new Map<string, Partial<keeper.FastcgiTarget>>();
+  const agreed = new Map<string, keeper.FastcgiTarget>();
   for (const target of targets) {
-    const other = agreed.get(target.address) ?? {};
-    const least = (key: 'connectionsMax' | 'connectTimeoutMs' | 'idleTimeoutMs') =>
-      Math.min(target[key], other[key] ?? Number.POSITIVE_INFINITY);
+    const other = agreed.get(target.address) ?? target;
     agreed.set(target.address, {
-      connectionsMax: least('connectionsMax'),
-      connectTimeoutMs: least('connectTimeoutMs'),
-      idleTimeoutMs: least('idleTimeoutMs'),
-      requestsPerConnection: Math.min(
-        target.requestsPerConnection,
-        other.requestsPerConnection ?? Number.POSITIVE_INFINITY,
-      ),
+      ...target,
+      connectionsMax: Math.max(target.connectionsMax, other.connectionsMax),
+      connectTimeoutMs: Math.min(target.connectTimeoutMs, other.connectTimeoutMs),
+      idleTimeoutMs: Math.min(target.idleTimeoutMs, other.idleTimeoutMs),
+      requestsPerConnection: Math.min(target.requestsPerConnection, other.requestsPerConnection),
     });
   }
-  return agreed;
+  return new Map([...agreed].map(([address, settings]) => [address, pooled(settings)]));
+}
+
+function pooled(target: keeper.FastcgiTarget): Partial<keeper.FastcgiTarget> {
+  const { connectionsMax, connectTimeoutMs, idleTimeoutMs, requestsPerConnection } = target;
+  return { connectionsMax, connectTimeoutMs, idleTimeoutMs, requestsPerConnection };
 }

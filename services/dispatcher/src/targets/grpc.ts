@@ -263,7 +263,7 @@ export class WorkerRunner implements Runner {
     this.#scheduled = true;
     this.#options.turn(() => {
       this.#scheduled = false;
-      this.#assign();
+      this.#changed();
     });
   }
 

@@ -1,0 +1,317 @@
+import { common, dispatcher, keeper } from '@malabar/contracts';
+import { BusError, Channel, hashPassword } from '@malabar/core';
+import { bind, connect, type RemoteClient, type RpcServer, serve } from '@malabar/rpc';
+import type { Logger } from '@malabar/telemetry';
+import { eventually, FakeClock, logToMemory, seededRandom } from '@malabar/testkit';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { StorageDouble } from './storage-double.suite.js';
+import { createStorageLink, type StorageLink } from './storage-link.js';
+import { WorkerRunner } from './targets/grpc.js';
+import { workerServiceDefinition } from './work-encoding.js';
+import { createWorkerService } from './worker-service.js';
+
+const { DEAD, EXTEND, RELEASE, RETRY } = common.OutcomeKind;
+
+let clock: FakeClock;
+let storage: StorageDouble;
+let link: StorageLink;
+let runner: WorkerRunner;
+let server: RpcServer;
+let client: RemoteClient<typeof dispatcher.WorkerServiceDefinition>;
+const workers: TestWorker[] = [];
+
+function settings(changes: Partial<keeper.TopicConfig> = {}, passwordHash = '') {
+  const config = { name: 't', concurrency: 100, timeoutMs: 30_000, ...changes };
+  return { queue: 'q', passwordHash, config: keeper.TopicConfig.fromPartial(config) };
+}
+
+beforeEach(async () => {
+  clock = new FakeClock();
+  storage = new StorageDouble(() => clock.now());
+  const { log } = logToMemory<Logger>();
+  const random = seededRandom(1);
+  link = createStorageLink({ client: storage, name: 'd', clock, random, log, turn: setImmediate });
+  const metrics = { ended: () => {}, took: () => {} };
+  runner = new WorkerRunner({
+    settings: settings(),
+    context: { link, clock, random, log, metrics, prefetch: 1 },
+    onIdle: () => {},
+    turn: setImmediate,
+  });
+  const find = (path: string): WorkerRunner => {
+    if (path === 'q/t') return runner;
+    throw new BusError('UNKNOWN_TOPIC', `topic '${path}' is not delivered here`);
+  };
+  const service = createWorkerService({ runner: find, clock });
+  server = await serve({
+    listen: '127.0.0.1:0',
+    bindings: [bind(workerServiceDefinition, service, { access: 'public' })],
+    log,
+  });
+  client = connect(dispatcher.WorkerServiceDefinition, { address: server.address });
+});
+
+afterEach(async () => {
+  for (const worker of workers.splice(0)) worker.leave();
+  client.close();
+  await server.close();
+  await link.stop();
+});
+
+/** A worker over a real gRPC stream that answers when the test says so. */
+class TestWorker {
+  readonly items: dispatcher.WorkItem[] = [];
+  error: BusError | undefined;
+  ended = false;
+  readonly #out = new Channel<dispatcher.WorkRequest>();
+  readonly #cancel = new AbortController();
+
+  constructor(first: Partial<dispatcher.WorkRequest>) {
+    workers.push(this);
+    this.say(first);
+    void this.#read();
+  }
+
+  say(request: Partial<dispatcher.WorkRequest>): void {
+    this.#out.push(dispatcher.WorkRequest.fromPartial(request));
+  }
+
+  end(): void {
+    this.#out.end();
+  }
+
+  leave(): void {
+    this.#cancel.abort();
+  }
+
+  got(count: number): Promise<dispatcher.WorkItem[]> {
+    return eventually(() => {
+      expect(this.items).toHaveLength(count);
+      return this.items;
+    });
+  }
+
+  get bodies(): string[] {
+    return this.items.map(({ job }) => Buffer.from(job?.body ?? []).toString());
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for await (const response of client.work(this.#out, { signal: this.#cancel.signal }))
+        this.items.push(...response.items);
+    } catch (error) {
+      this.error = error as BusError;
+    }
+    this.ended = true;
+  }
+}
+
+const joined = (count: number) => eventually(() => runner.status().workers === count);
+
+test('a worker gets jobs, says done, and storage hears it', async () => {
+  const worker = new TestWorker({ topic: 'q/t', capacity: 10, worker: 'w1' });
+  await joined(1);
+  storage.push('q/t', 'a', 'b');
+  const items = await worker.got(2);
+  expect(worker.bodies).toEqual(['a', 'b']);
+  expect(items[0]).toMatchObject({ attempt: 1, acceptedAtMs: clock.now() });
+  worker.say({ done: items.map(({ leaseId }) => leaseId) });
+  await eventually(() => expect(storage.done).toEqual([1, 2]));
+});
+
+test('without a worker no job leaves storage, and the status says why', async () => {
+  storage.push('q/t', 'a');
+  await clock.advance(0);
+  expect(storage.leased).toBe(0);
+  expect(runner.status().blocked).toBe('no worker connected');
+  const worker = new TestWorker({ topic: 'q/t' });
+  await worker.got(1);
+  expect(runner.status()).toMatchObject({ blocked: '', workers: 1, running: 1 });
+});
+
+test('a worker holds no more than its capacity, 1 if it says none', async () => {
+  const worker = new TestWorker({ topic: 'q/t' });
+  await joined(1);
+  storage.push('q/t', 'a', 'b', 'c');
+  await worker.got(1);
+  worker.say({ capacity: 2 });
+  await worker.got(2);
+  expect(runner.running).toBe(2);
+});
+
+test('the worker that holds least gets the next job', async () => {
+  const one = new TestWorker({ topic: 'q/t', capacity: 10 });
+  const two = new TestWorker({ topic: 'q/t', capacity: 10 });
+  await joined(2);
+  storage.push('q/t', 'a', 'b', 'c', 'd');
+  await one.got(2);
+  await two.got(2);
+});
+
+test("storage's share bounds what all workers hold together", async () => {
+  const worker = new TestWorker({ topic: 'q/t', capacity: 50 });
+  await joined(1);
+  await eventually(() => expect(storage.credits('q/t')).toBe(100));
+  storage.share('q/t', 3);
+  await eventually(() => expect(storage.credits('q/t')).toBe(6));
+  storage.push('q/t', ...'abcdefgh');
+  await worker.got(3);
+});
+
+test('jobs of a worker whose stream breaks go to another one at once', async () => {
+  const one = new TestWorker({ topic: 'q/t', capacity: 5 });
+  await joined(1);
+  storage.push('q/t', 'a', 'b');
+  await one.got(2);
+  const two = new TestWorker({ topic: 'q/t', capacity: 5 });
+  await joined(2);
+  one.leave();
+  await two.got(2);
+  expect(storage.outcomes.map(({ kind }) => kind)).toEqual([RELEASE, RELEASE]);
+});
+
+test('a worker that ends its side is a worker that leaves', async () => {
+  const worker = new TestWorker({ topic: 'q/t' });
+  await joined(1);
+  worker.end();
+  await joined(0);
+  await eventually(() => worker.ended);
+  expect(worker.error).toBeUndefined();
+});
+
+test('outcomes reach storage with the words of the worker and our times', async () => {
+  const worker = new TestWorker({ topic: 'q/t', capacity: 5 });
+  await joined(1);
+  const startedAtMs = clock.now();
+  storage.push('q/t', 'a', 'b', 'c');
+  const ids = (await worker.got(3)).map(({ leaseId }) => leaseId);
+  await clock.advance(40);
+  worker.say({
+    outcomes: [
+      { leaseId: ids[0], kind: RETRY, retryAfterMs: 500, errorCode: 'E1', error: 'no stock' },
+      { leaseId: ids[1], kind: DEAD, error: 'x'.repeat(100_000) },
+      { leaseId: ids[2], kind: 0 },
+    ].map((outcome) => common.Outcome.fromPartial(outcome)),
+  });
+  await eventually(() => expect(storage.outcomes).toHaveLength(3));
+  expect(storage.outcomes).toMatchObject([
+    { kind: RETRY, retryAfterMs: 500, error: 'no stock', startedAtMs, durationMs: 40 },
+    { kind: DEAD },
+    { kind: RETRY, errorCode: 'BAD_ANSWER' },
+  ]);
+  expect(storage.outcomes[1]?.error).toHaveLength(16 * 1024);
+});
+
+test('a job without an answer times out; its place stays taken until the worker answers', async () => {
+  const worker = new TestWorker({ topic: 'q/t', capacity: 1 });
+  await joined(1);
+  storage.push('q/t', 'a', 'b');
+  const [item] = await worker.got(1);
+  await clock.advance(30_000);
+  runner.tick(clock.now());
+  await eventually(() => expect(storage.outcomes[0]).toMatchObject({ errorCode: 'TIMEOUT' }));
+  expect(storage.ready('q/t')).toBe(1);
+  await clock.advance(1000);
+  expect(worker.items).toHaveLength(1);
+  worker.say({ done: [item?.leaseId ?? 0] });
+  await worker.got(2);
+  expect(storage.done).toEqual([]);
+});
+
+test('a worker that asks for more time gets it', async () => {
+  const worker = new TestWorker({ topic: 'q/t' });
+  await joined(1);
+  storage.push('q/t', 'a');
+  const [item] = await worker.got(1);
+  await clock.advance(29_000);
+  const outcome = { leaseId: item?.leaseId ?? 0, kind: EXTEND };
+  worker.say({ outcomes: [common.Outcome.fromPartial(outcome)] });
+  await eventually(() => expect(storage.outcomes).toMatchObject([{ kind: EXTEND }]));
+  await clock.advance(29_000);
+  runner.tick(clock.now());
+  expect(runner.running).toBe(1);
+  await clock.advance(1000);
+  runner.tick(clock.now());
+  expect(runner.running).toBe(0);
+});
+
+test('a worker that puts jobs back rests before it gets others', async () => {
+  const worker = new TestWorker({ topic: 'q/t' });
+  await joined(1);
+  storage.push('q/t', 'a');
+  const [item] = await worker.got(1);
+  const outcome = { leaseId: item?.leaseId ?? 0, kind: RELEASE };
+  worker.say({ outcomes: [common.Outcome.fromPartial(outcome)] });
+  await eventually(() => expect(storage.ready('q/t')).toBe(1));
+  await clock.advance(900);
+  runner.tick(clock.now());
+  expect(runner.running).toBe(0);
+  await clock.advance(100);
+  runner.tick(clock.now());
+  await worker.got(2);
+});
+
+test('outcomes of leases that the worker does not hold change nothing', async () => {
+  const worker = new TestWorker({ topic: 'q/t' });
+  await joined(1);
+  const outcomes = [common.Outcome.fromPartial({ leaseId: 4, kind: RETRY })];
+  worker.say({ done: [1, 2, 3], outcomes });
+  storage.push('q/t', 'a');
+  await worker.got(1);
+  expect([storage.done, storage.outcomes, storage.stale]).toEqual([[], [], []]);
+});
+
+test.each([
+  ['an unknown topic', { topic: 'q/other' }, 'UNKNOWN_TOPIC'],
+  ['no topic', {}, 'UNKNOWN_TOPIC'],
+  ['a capacity without measure', { topic: 'q/t', capacity: 4_000_000_000 }, 'INVALID'],
+])('a worker with %s is refused', async (_name, first, code) => {
+  const worker = new TestWorker(first);
+  await eventually(() => worker.ended);
+  expect(worker.error?.code).toBe(code);
+});
+
+test('a topic with a password takes workers that know it', async () => {
+  const hash = await hashPassword('s3cret');
+  runner.reconfigure(settings({}, hash));
+  const none = new TestWorker({ topic: 'q/t' });
+  const wrong = new TestWorker({ topic: 'q/t', password: 'guess' });
+  const right = new TestWorker({ topic: 'q/t', password: 's3cret' });
+  await joined(1);
+  await eventually(() => none.ended && wrong.ended);
+  expect([none.error?.code, wrong.error?.code]).toEqual(['UNAUTHENTICATED', 'WRONG_PASSWORD']);
+  runner.reconfigure(settings({}, ''));
+  await eventually(() => right.ended);
+  expect(right.error?.code).toBe('UNAUTHENTICATED');
+});
+
+test('a worker that connects and says nothing is sent away', async () => {
+  const silent = client.work(new Channel<dispatcher.WorkRequest>());
+  const first = silent[Symbol.asyncIterator]().next();
+  await eventually(() => clock.pending > 0);
+  await clock.advance(10_000);
+  await expect(first).rejects.toMatchObject({ code: 'INVALID' });
+});
+
+test('a topic that goes away sends its workers away when their jobs have ended', async () => {
+  const worker = new TestWorker({ topic: 'q/t', capacity: 2 });
+  await joined(1);
+  storage.push('q/t', 'a');
+  const [item] = await worker.got(1);
+  runner.retire();
+  storage.push('q/t', 'b');
+  worker.say({ done: [item?.leaseId ?? 0] });
+  await eventually(() => expect(storage.done).toEqual([1]));
+  await runner.close();
+  await eventually(() => worker.ended);
+  expect(worker.error?.code).toBe('UNAVAILABLE');
+  expect(worker.items).toHaveLength(1);
+});
+
+test('jobs of a megabyte go in messages that every client takes', async () => {
+  const worker = new TestWorker({ topic: 'q/t', capacity: 20 });
+  await joined(1);
+  const body = Buffer.alloc(900_000, 1);
+  storage.push('q/t', ...Array.from({ length: 12 }, () => ({ body })));
+  await worker.got(12);
+});
