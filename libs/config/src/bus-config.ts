@@ -58,11 +58,6 @@ export async function toBusConfig(
   return config;
 }
 
-/** `toBusConfig` without secrets, for showing: passwords are empty, headers say `[secret]`. */
-export function outlineBusConfig(documents: Documents): keeper.BusConfig {
-  return assemble(documents, { hash: () => '', text: (_, secret) => secret.toString() });
-}
-
 interface PasswordPlace {
   path: string[];
   password: Secret;

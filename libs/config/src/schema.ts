@@ -2,7 +2,14 @@ import { isPasswordHash } from '@malabar/core';
 import * as z from 'zod';
 import { Secret } from './secret.js';
 import { suggestion } from './suggestion.js';
-import { quoted, readAddress, readCount, readDuration, readSize, readSwitch } from './units.js';
+import {
+  parseAddress,
+  parseCount,
+  parseDuration,
+  parseSize,
+  parseSwitch,
+  quoted,
+} from './units.js';
 
 /**
  * The pieces that the schema of the file is made of. Code says camelCase with units
@@ -102,17 +109,17 @@ export function oneOf<const W extends readonly string[]>(...words: W): Field<W[n
 
 /** A whole number within bounds. */
 export function count(least = 0, most?: number): Field<number> {
-  return scalar('count', (value) => readCount(value, least, most));
+  return scalar('count', (value) => parseCount(value, least, most));
 }
 
-export const duration = scalar('duration', readDuration);
+export const duration = scalar('duration', parseDuration);
 
-export const size = scalar('size', readSize);
+export const size = scalar('size', parseSize);
 
-export const onOff = scalar('true or false', readSwitch);
+export const onOff = scalar('true or false', parseSwitch);
 
 /** Where to listen. */
-export const listen = scalar('host:port', (value) => readAddress(value));
+export const listen = scalar('host:port', (value) => parseAddress(value));
 
 /** Where something else listens; several in a list or separated by commas. */
 export const addresses = scalar('list of host:port', (value) => {
@@ -120,7 +127,7 @@ export const addresses = scalar('list of host:port', (value) => {
   if (!Array.isArray(list) || list.length === 0) {
     throw new TypeError(`${quoted(value)} is not a list of host:port`);
   }
-  return list.map((address) => readAddress(address, 1));
+  return list.map((address) => parseAddress(address, 1));
 });
 
 export const text = scalar('text', (value) => {

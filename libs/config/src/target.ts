@@ -14,7 +14,7 @@ import {
 } from './schema.js';
 import type { Secret } from './secret.js';
 import { suggestion } from './suggestion.js';
-import { quoted, readAddress } from './units.js';
+import { parseAddress, quoted } from './units.js';
 
 /** php-fpm, as the file says it; the topic fills in `connections`. */
 export interface FastcgiDocument {
@@ -49,7 +49,7 @@ const fastcgiAddress = scalar('`unix:/path` or host:port', (value) => {
     if (/^unix:\/[^\0]{0,106}$/.test(value)) return value;
     throw new TypeError(`${quoted(value)} is not unix: and an absolute path of at most 107 bytes`);
   }
-  return readAddress(value, 1);
+  return parseAddress(value, 1);
 });
 
 const script = scalar('absolute path', (value) => {

@@ -14,7 +14,7 @@ import {
 } from './schema.js';
 import type { Secret } from './secret.js';
 import { type TargetDocument, target } from './target.js';
-import { quoted, readDuration } from './units.js';
+import { parseDuration, quoted } from './units.js';
 
 const HOUR_MS = 3_600_000;
 /** What runs at once if the topic does not say; of fetching consumers, what is out at once. */
@@ -55,7 +55,7 @@ const ladder = scalar('list of durations', (value) => {
   if (!Array.isArray(value) || value.length === 0) {
     throw new TypeError(`${quoted(value)} is not a list of durations, e.g. [10s, 1m, 10m]`);
   }
-  return value.map(readDuration);
+  return value.map(parseDuration);
 });
 
 const retryFields = section({

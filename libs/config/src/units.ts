@@ -1,4 +1,4 @@
-/** How people write durations, sizes and counts. Every reader throws a TypeError with the reason. */
+/** How people write durations, sizes and counts. Every parser throws a TypeError with the reason. */
 
 const SECOND = 1000;
 const DURATION_MS: Record<string, number> = {
@@ -27,7 +27,7 @@ export function quoted(value: unknown): string {
 }
 
 /** Whole numbers, `5_000_000` included. */
-export function readCount(value: unknown, least = 0, most = Number.MAX_SAFE_INTEGER): number {
+export function parseCount(value: unknown, least = 0, most = Number.MAX_SAFE_INTEGER): number {
   const number = typeof value === 'string' && DIGITS.test(value) ? digits(value) : value;
   if (typeof number !== 'number' || !Number.isSafeInteger(number)) {
     throw new TypeError(`${quoted(value)} is not a whole number, e.g. 8 or 5_000_000`);
@@ -38,7 +38,7 @@ export function readCount(value: unknown, least = 0, most = Number.MAX_SAFE_INTE
 }
 
 /** Milliseconds of `250ms`, `30s`, `5m`, `2h`, `7d`. */
-export function readDuration(value: unknown): number {
+export function parseDuration(value: unknown): number {
   if (typeof value === 'number' || (typeof value === 'string' && DIGITS.test(value))) {
     throw new TypeError(`${quoted(value)} has no unit; write '${value}s' or '${value}ms'`);
   }
@@ -49,17 +49,8 @@ export function readDuration(value: unknown): number {
   return checkedProduct(value, parts[1] as string, DURATION_MS[parts[2] as string] as number);
 }
 
-/** Milliseconds of a duration as the config writes them, or undefined if the text is none. */
-export function parseDuration(text: string): number | undefined {
-  try {
-    return readDuration(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** Bytes of `512`, `64KiB`, `1MiB`, `2GiB`. */
-export function readSize(value: unknown): number {
+export function parseSize(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   const parts =
     typeof value === 'string' ? /^(\d+(?:_\d+)*)(B|KiB|MiB|GiB|TiB)?$/.exec(value) : null;
@@ -72,14 +63,14 @@ export function readSize(value: unknown): number {
 }
 
 /** `true` and `false`, as YAML or as the text of an environment variable. */
-export function readSwitch(value: unknown): boolean {
+export function parseSwitch(value: unknown): boolean {
   if (value === true || value === 'true') return true;
   if (value === false || value === 'false') return false;
   throw new TypeError(`${quoted(value)} is not true or false`);
 }
 
 /** `host:port` or `[ipv6]:port`; port 0 lets the system choose. */
-export function readAddress(value: unknown, portLeast = 0): string {
+export function parseAddress(value: unknown, portLeast = 0): string {
   const parts =
     typeof value === 'string'
       ? /^(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([A-Za-z0-9_.-]+)):(\d{1,5})$/.exec(value)

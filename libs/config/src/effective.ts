@@ -1,0 +1,44 @@
+import { stringify } from 'yaml';
+import { fileKey } from './schema.js';
+import { Secret } from './secret.js';
+import type { MalabarConfig } from './settings.js';
+import { formatDuration, formatSize } from './units.js';
+
+// Mappings whose keys are names that the user chose.
+const NAMED = ['systems', 'queues', 'topics', 'headers'];
+const SIZE = /^(body|bytesMax|\w*Bytes|\w*BytesMax)$/;
+
+/** The effective configuration as one would write it into a file, with every secret masked. */
+export function maskConfig({ documents, ...settings }: MalabarConfig): Record<string, unknown> {
+  const { token } = settings.grpc;
+  const grpc = { ...settings.grpc, token: token === undefined ? undefined : Secret.inline(token) };
+  return written({ ...settings, grpc, ...documents }) as Record<string, unknown>;
+}
+
+/** `maskConfig` as YAML. */
+export function printConfig(config: MalabarConfig): string {
+  return stringify(maskConfig(config), { lineWidth: 0 }).trimEnd();
+}
+
+function written(value: unknown, field = ''): unknown {
+  if (value instanceof Secret) return value.toString();
+  if (Array.isArray(value)) return value.map((item) => written(item, field));
+  if (typeof value === 'number' && field.endsWith('Ms')) return formatDuration(value);
+  if (typeof value === 'number' && SIZE.test(field)) return formatSize(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if ('kind' in value) return writtenTarget(value as { kind: string });
+  const entries = Object.entries(value).filter(([, one]) => isSet(one));
+  return Object.fromEntries(
+    NAMED.includes(field)
+      ? entries.map(([name, one]) => [name, written(one)])
+      : entries.map(([key, one]) => [fileKey(key), written(one, key)]),
+  );
+}
+
+function writtenTarget({ kind, ...settings }: { kind: string }): unknown {
+  return Object.keys(settings).length === 0 ? kind : written(settings);
+}
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && !(Array.isArray(value) && value.length === 0);
+}
