@@ -13,14 +13,18 @@ export interface WatchOptions {
   onConfig(config: keeper.BusConfig): void | Promise<void>;
 }
 
-/** Follows the bus's configuration. Reconnects with jitter for ever; a known release is not offered again. */
+/**
+ * Follows the bus's configuration. Reconnects with jitter for ever. Within one connection a release
+ * is offered once; after a reconnect it is offered again, because a keeper that lost its memory may
+ * use a number twice.
+ */
 export function watchBusConfig(options: WatchOptions): { stop(): void } {
   const { clock, random, log } = options;
   const stopping = new AbortController();
   let attempt = 0;
-  let release = -1;
 
   async function follow(): Promise<void> {
+    let release = -1;
     const { instanceId } = options;
     const releases = options.keeper.watchConfig({ instanceId }, { signal: stopping.signal });
     for await (const { config } of releases) {

@@ -26,6 +26,8 @@ export interface ModuleContext {
 export interface RunningModule {
   /** Contracts that it serves. */
   bindings?: readonly Binding[];
+  /** host:port of its other listeners, by name, with the ports that were chosen. */
+  addresses?: Readonly<Record<string, string>>;
   /** Why it cannot serve now; empty if it can. */
   notReady?(): string[];
   /** Takes nothing new and finishes what is under way; every module drains before any stops. */
@@ -41,7 +43,10 @@ export interface Module {
   start(context: ModuleContext): Promise<RunningModule>;
 }
 
-/** The modules with each one behind those that it needs. Throws if they need each other in a circle. */
+/**
+ * The modules with each one behind those that it needs, and the way in last: ingest opens when
+ * everything behind it runs and is the first to drain. Throws if they need each other in a circle.
+ */
 export function startOrder(modules: readonly Module[]): Module[] {
   const order: Module[] = [];
   const visiting = new Set<Module>();
@@ -52,6 +57,8 @@ export function startOrder(modules: readonly Module[]): Module[] {
     for (const need of modules) if (module.needs.includes(need.name)) visit(need);
     order.push(module);
   };
+  const isWayIn = ({ name }: Module): boolean => name === 'ingest';
+  for (const module of modules) if (!isWayIn(module)) visit(module);
   for (const module of modules) visit(module);
   return order;
 }

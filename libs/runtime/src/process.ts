@@ -1,6 +1,13 @@
+import { hostname } from 'node:os';
 import type { MalabarConfig } from '@malabar/config';
 import { descriptorSet, keeper } from '@malabar/contracts';
-import { type Clock, systemClock } from '@malabar/core';
+import {
+  type Clock,
+  formatListenAddress,
+  isWildcard,
+  parseListenAddress,
+  systemClock,
+} from '@malabar/core';
 import { type Binding, type RpcServer, serve } from '@malabar/rpc';
 import {
   createLogger,
@@ -13,9 +20,13 @@ import { Clients } from './clients.js';
 import { type Module, type RunningModule, type ServiceName, startOrder } from './module.js';
 import { defaultGrpcListen, defaultOpsListen } from './ports.js';
 import { registerInstances } from './registration.js';
+import { createRpcMetrics } from './rpc-metrics.js';
 
-/** Calls that run when the process stops get this long to end. */
-const GRACE_MS = 5_000;
+/**
+ * How long calls may go on once all modules have drained. Short: what is left are streams that
+ * their callers hold open for ever and open anew elsewhere.
+ */
+const GRACE_MS = 1_000;
 
 export interface StartOptions {
   modules: readonly Module[];
@@ -31,6 +42,8 @@ export interface RunningProcess {
   services: readonly ServiceName[];
   grpcAddress: string;
   opsAddress: string;
+  /** host:port of the other listeners, as `<service>.<listener>`. */
+  addresses: Readonly<Record<string, string>>;
   /** Drains, then stops, in the reverse of the starting order. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -48,6 +61,7 @@ export async function start(options: StartOptions): Promise<RunningProcess> {
     services: running.services,
     grpcAddress: running.grpc?.address ?? '',
     opsAddress: running.ops?.address ?? '',
+    addresses: running.addresses(),
     stop: () => running.stop(),
   };
 }
@@ -83,8 +97,15 @@ class ProcessParts {
     this.grpc = await this.#serveGrpc();
     this.#registration = this.#register(this.grpc.address, this.ops.address);
     this.#starting = false;
-    const listens = { grpc: this.grpc.address, ops: this.ops.address };
+    const listens = { grpc: this.grpc.address, ops: this.ops.address, ...this.addresses() };
     this.#log.info({ services: this.services.join(' '), ...listens }, 'started');
+  }
+
+  addresses(): Record<string, string> {
+    const all = this.#modules.flatMap(({ name, module }) =>
+      Object.entries(module.addresses ?? {}).map(([key, address]) => [`${name}.${key}`, address]),
+    );
+    return Object.fromEntries(all);
   }
 
   stop(): Promise<void> {
@@ -118,6 +139,8 @@ class ProcessParts {
       listen: grpc.listen ?? defaultGrpcListen(this.services),
       bindings,
       log: this.#log,
+      clock: this.#clock,
+      metrics: createRpcMetrics(this.#metrics),
       descriptors: descriptorSet(),
     });
   }
@@ -127,6 +150,7 @@ class ProcessParts {
       listen: this.options.config.ops.listen ?? defaultOpsListen(this.services),
       metrics: this.#metrics,
       log: this.#log,
+      insecure: this.options.config.grpc.insecure,
       notReady: () => this.#notReady(),
     });
   }
@@ -145,10 +169,10 @@ class ProcessParts {
     const instances = this.services.map((service) => ({
       id: `${node}/${service}`,
       service,
-      address,
-      opsAddress,
+      address: reachable(address),
+      opsAddress: reachable(opsAddress),
       startedAtMs,
-      tags: {},
+      tags: { node },
     }));
     const client = this.#clients.get('keeper', keeper.KeeperServiceDefinition);
     return registerInstances({ keeper: client, instances, clock: this.#clock, log: this.#log });
@@ -175,4 +199,10 @@ class ProcessParts {
       this.#log.error({ err, service: name }, 'did not stop cleanly');
     }
   }
+}
+
+/** The address that others are told: a listener on every interface is reached by the host's name. */
+function reachable(address: string): string {
+  const { host, port } = parseListenAddress(address);
+  return isWildcard(host) ? formatListenAddress({ host: hostname(), port }) : address;
 }

@@ -18,21 +18,31 @@ export interface RegistrationOptions {
 export function registerInstances(options: RegistrationOptions): { stop(): Promise<void> } {
   const { clock, log } = options;
   const stopping = new AbortController();
-  const call = { timeoutMs: CALL_TIMEOUT_MS };
+  const call = { timeoutMs: CALL_TIMEOUT_MS, signal: stopping.signal };
+  let known: boolean | undefined;
 
   async function announce(): Promise<number> {
     const request = keeper.RegisterRequest.fromPartial({ ttlMs: TTL_MS });
     const instances = [...options.instances];
     const { renewAfterMs } = await options.keeper.register({ ...request, instances }, call);
+    if (known !== true) log.info({ services: instances.length }, 'registered at the keeper');
+    known = true;
     return renewAfterMs || TTL_MS / 3;
+  }
+
+  // Once for each outage, not for each try.
+  function missed(thrown: unknown): number {
+    if (known !== false && !stopping.signal.aborted) {
+      const { message } = toBusError(thrown);
+      log.warn({ reason: message }, 'cannot register at the keeper; trying again');
+    }
+    known = false;
+    return RETRY_MS;
   }
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const pauseMs = await announce().catch((error) => {
-        log.debug({ reason: toBusError(error).message }, 'cannot register at the keeper yet');
-        return RETRY_MS;
-      });
+      const pauseMs = await announce().catch(missed);
       await sleep(clock, pauseMs, stopping.signal);
     }
   }

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { BusError, formatListenAddress, isLoopback, parseListenAddress } from '@malabar/core';
 import type { Logger } from './logger.js';
 import type { Metrics } from './metrics.js';
 
@@ -8,6 +9,8 @@ export interface OpsOptions {
   listen: string;
   metrics: Metrics;
   log: Logger;
+  /** Allows a listener that others can reach: the endpoint has no password. */
+  insecure?: boolean;
   /** Why the process is not ready; empty when it is. */
   notReady: () => string[];
 }
@@ -18,7 +21,11 @@ export interface OpsServer {
   close(): Promise<void>;
 }
 
-/** `/metrics` for Prometheus, `/healthz` (the process runs) and `/readyz` (it can serve) for orchestrators. */
+/**
+ * `/metrics` for Prometheus, `/healthz` (the process runs) and `/readyz` (it can serve) for
+ * orchestrators. Throws INVALID for an address that others can reach, unless `insecure`, and
+ * UNAVAILABLE if the address is taken.
+ */
 export async function serveOps(options: OpsOptions): Promise<OpsServer> {
   const server = createServer((request, response) => {
     answer(options, request, response).catch((err) => {
@@ -26,14 +33,12 @@ export async function serveOps(options: OpsOptions): Promise<OpsServer> {
       response.destroy();
     });
   });
-  const [host, port] = splitAddress(options.listen);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
+  const { host, port } = parseListenAddress(options.listen);
+  assertGuarded(host, options);
+  await listening(server, host, port);
   const bound = server.address() as AddressInfo;
   return {
-    address: `${host.includes(':') ? `[${host}]` : host}:${bound.port}`,
+    address: formatListenAddress({ host, port: bound.port }),
     close: () => closeServer(server),
   };
 }
@@ -59,9 +64,21 @@ function json(response: ServerResponse, status: number, body: unknown): void {
   response.end(`${JSON.stringify(body)}\n`);
 }
 
-function splitAddress(listen: string): [host: string, port: number] {
-  const at = listen.lastIndexOf(':');
-  return [listen.slice(0, at).replace(/^\[|\]$/g, ''), Number(listen.slice(at + 1))];
+function assertGuarded(host: string, { listen, insecure = false, log }: OpsOptions): void {
+  if (isLoopback(host)) return;
+  const reason = `ops HTTP on ${listen} can be read by others without authentication`;
+  if (!insecure) throw new BusError('INVALID', `${reason}: listen on loopback or set insecure`);
+  log.warn({ listen }, `${reason} (insecure: true)`);
+}
+
+function listening(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', ({ code, message }: NodeJS.ErrnoException) => {
+      const where = formatListenAddress({ host, port });
+      reject(new BusError('UNAVAILABLE', `ops HTTP cannot listen on ${where}: ${code ?? message}`));
+    });
+    server.listen(port, host, resolve);
+  });
 }
 
 function closeServer(server: Server): Promise<void> {

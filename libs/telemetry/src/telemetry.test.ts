@@ -68,3 +68,14 @@ test('the ops endpoint serves figures, health and the reasons for not being read
   expect((await get('/other'))[0]).toBe(404);
   await ops.close();
 });
+
+test('an ops endpoint that others can read must be wished for', async () => {
+  const metrics = createMetrics();
+  const log = createLogger({ level: 'silent' });
+  const options = { listen: '0.0.0.0:0', metrics, log, notReady: () => [] };
+  await expect(serveOps(options)).rejects.toMatchObject({ code: 'INVALID' });
+  const ops = await serveOps({ ...options, insecure: true });
+  const again = serveOps({ ...options, listen: ops.address, insecure: true });
+  await expect(again).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await ops.close();
+});
