@@ -101,8 +101,8 @@ function metaAt(fd: number, at: number): Meta {
 }
 
 /** Every commit writes the root of the main tree: a meta that names an older one was not written like that. */
-function checkRoot(fd: number, { main, pageSize, transaction }: Meta): void {
-  if (main.root === undefined) throw new Fault('it has lost its trees');
+function checkRoot(fd: number, { main, lastPage, pageSize, transaction }: Meta): void {
+  if (main.root === undefined || main.root > lastPage) throw new Fault('it has lost its trees');
   const page = Buffer.alloc(24);
   const read = readSync(fd, page, 0, page.length, main.root * pageSize);
   if (read !== page.length || readHeader(page).transaction !== transaction)

@@ -76,7 +76,7 @@ export class FileWalk {
     const trees = new Map<string, Tree>();
     const main = { name: 'main', kinds: [TREE], compare: Buffer.compare, branchKeysMin: 2 };
     for (const { entry } of this.#tree(main, this.meta.main))
-      if (entry) trees.set(entry.key.toString('latin1'), readTree(entry.value(), 0));
+      if (entry) trees.set(nameOf(entry.key), readTree(entry.value(), 0));
     const rest = [...trees.keys()].filter((name) => !order.includes(name));
     for (const name of [...order, ...rest]) {
       const tree = trees.get(name);
@@ -200,6 +200,9 @@ export class FileWalk {
         throw new Fault(`pages ${i * 8} to ${i * 8 + 7}: one is used and free at once`);
   }
 }
+
+/** The lmdb package ends names with a zero. */
+const nameOf = (key: Buffer): string => key.toString('latin1').replace(/\0$/, '');
 
 /** Keys ascend, and stay between those of the branch that leads here. */
 function checkOrder(kind: Branching, { above, below }: Place, nodes: Node[], leaf: boolean): void {
