@@ -7,6 +7,7 @@ import { afterEach, expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const depcruise = join(root, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
+const biome = join(root, 'node_modules/@biomejs/biome/bin/biome');
 const planted: string[] = [];
 
 afterEach(() => {
@@ -139,3 +140,19 @@ for (const { what, rule, file, text } of violations) {
     expect(exitCode).toBeGreaterThan(0);
   });
 }
+
+test('the check fails on files that import each other in a circle', () => {
+  const dir = plant({
+    'libs/core/src/index.ts':
+      "import { other } from './other.js';\nexport const word = () => other;\n",
+    'libs/core/src/other.ts':
+      "import { word } from './index.js';\nexport const other = () => word;\n",
+  });
+  cpSync(join(root, 'biome.json'), join(dir, 'biome.json'));
+  const { status, stderr } = spawnSync(process.execPath, [biome, 'check', 'libs'], {
+    cwd: dir,
+    encoding: 'utf8',
+  });
+  expect(stderr).toContain('lint/suspicious/noImportCycles');
+  expect(status).toBeGreaterThan(0);
+});
