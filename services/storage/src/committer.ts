@@ -41,6 +41,7 @@ export class Committer {
   #calls: Array<[Shard, AppendCall]> = [];
   #waitingBytes = 0;
   #durable: Array<() => void> = [];
+  #changes: Array<() => void> = [];
   #busy = false;
   #scheduled = false;
   #cancelDelay: (() => void) | undefined;
@@ -75,6 +76,23 @@ export class Committer {
     return new Promise((resolve) => {
       this.#durable.push(resolve);
       this.#schedule();
+    });
+  }
+
+  /**
+   * Runs `change` while no append is between its staging and its commit, so that none is staged under
+   * settings that it does not meet again. Resolves when what it wrote is durable, rejects if it throws.
+   */
+  change(change: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#changes.push(() => {
+        try {
+          change();
+        } catch (error) {
+          reject(error);
+        }
+      });
+      void this.flush().then(resolve);
     });
   }
 
@@ -127,6 +145,7 @@ export class Committer {
     this.#waitingBytes = 0;
     const durable = this.#durable;
     this.#durable = [];
+    for (const change of this.#changes.splice(0)) change();
     const stagedWrites: StagedWrites = { appends: [], state: new Map() };
     let staged: StagedAppend[] = [];
     try {

@@ -35,7 +35,10 @@ export class Delivery {
         this.touch(topic);
         this.pumpTouched();
       },
-      onWake: () => this.pumpAll(),
+      onWake: () => {
+        this.#touchWaiting();
+        this.pumpAll();
+      },
       onTick: () => {
         this.expireLeases();
         this.pumpAll();
@@ -65,6 +68,7 @@ export class Delivery {
   /** The configuration has changed. */
   configured(): void {
     this.#sessions.configured();
+    this.#touchWaiting();
     this.pumpAll();
   }
 
@@ -111,6 +115,13 @@ export class Delivery {
     this.#closed = true;
     this.#timekeeper.close();
     this.#fetching.close();
+  }
+
+  /** Time passes for every topic, with or without a consumer: its counters tell what is due. */
+  #touchWaiting(): void {
+    for (const shard of this.store.shards.values())
+      for (const topic of shard.topics.values())
+        if (topic.entries > 0 || topic.unmaturedFrom !== undefined) this.touch(topic);
   }
 
   #pump(topic: Topic): void {
@@ -199,7 +210,7 @@ export class Delivery {
   }
 
   #run(grant: Grant, from: number, to: number, batch: JobFrames): common.JobRun {
-    grant.acceptedAtMs = batch.acceptedAtMs;
+    grant.accepted.push({ endSeq: to, acceptedAtMs: batch.acceptedAtMs });
     return {
       store: this.store.number,
       shard: grant.topic.shard,

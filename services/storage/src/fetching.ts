@@ -16,6 +16,9 @@ interface Waiter {
   /** Ends the wait; a second call does nothing. */
   resolve(runs: common.JobRun[]): void;
   ended: boolean;
+  /** Leases are being taken for it: its time does not end before that is known. */
+  serving: boolean;
+  late: boolean;
 }
 
 /** Consumers that ask for jobs, and those of them that wait for one. */
@@ -30,7 +33,7 @@ export class Fetching {
     return this.#waiters.keys();
   }
 
-  /** Leases up to `maxJobs`, waiting for the first one if asked to. Never longer than `waitMs`. */
+  /** Leases up to `maxJobs`, waiting for the first one if asked to, no longer than `waitMs`. */
   async fetch(
     topic: Topic,
     request: storage.FetchRequest,
@@ -45,12 +48,12 @@ export class Fetching {
   async serve(topic: Topic): Promise<void> {
     for (const waiter of this.#waiters.get(topic) ?? []) {
       if (!topic.leasable) return;
-      // Nobody else may serve it meanwhile.
-      this.#remove(waiter);
+      if (waiter.ended || waiter.serving) continue;
+      waiter.serving = true;
       const runs = await this.options.lease(topic, waiter.request);
+      waiter.serving = false;
       if (waiter.ended) this.#giveBack(runs);
-      else if (runs.length > 0) waiter.resolve(runs);
-      else this.#waiters.set(topic, [waiter, ...(this.#waiters.get(topic) ?? [])]);
+      else if (runs.length > 0 || waiter.late) waiter.resolve(runs);
     }
   }
 
@@ -67,11 +70,16 @@ export class Fetching {
   ): Promise<common.JobRun[]> {
     return new Promise((resolve) => {
       const giveUp = (): void => waiter.resolve([]);
-      const cancelTimer = this.options.clock.after(request.waitMs, giveUp);
+      const cancelTimer = this.options.clock.after(request.waitMs, () => {
+        waiter.late = true;
+        if (!waiter.serving) giveUp();
+      });
       const waiter: Waiter = {
         topic,
         request,
         ended: false,
+        serving: false,
+        late: false,
         resolve: (runs) => {
           if (waiter.ended) return;
           waiter.ended = true;

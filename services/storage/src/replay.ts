@@ -11,7 +11,7 @@ const BATCH = 500;
 /**
  * Puts dead deliveries back to ready under their old ids. Without ids it takes those that are dead now;
  * one that dies again meanwhile is not taken twice. Yields its progress. Throws UNKNOWN_JOB, before it
- * has changed anything, if a named job is not dead in the topic.
+ * has changed anything, if a named job is not dead in the topic, and BUSY while another replay runs there.
  */
 export async function* replay(
   store: Store,
@@ -19,6 +19,22 @@ export async function* replay(
   request: storage.ReplayRequest,
 ): AsyncGenerator<storage.ReplayResponse> {
   const topic = store.topic(request.queue, request.topic);
+  if (topic.replaying)
+    throw new BusError('BUSY', `topic '${request.queue}/${request.topic}' is being replayed`);
+  topic.replaying = true;
+  try {
+    yield* replayDead(store, browser, topic, request);
+  } finally {
+    topic.replaying = false;
+  }
+}
+
+async function* replayDead(
+  store: Store,
+  browser: Browser,
+  topic: Topic,
+  request: storage.ReplayRequest,
+): AsyncGenerator<storage.ReplayResponse> {
   const total = request.jobIds.length > 0 ? request.jobIds.length : topic.dead;
   const batches =
     request.jobIds.length > 0

@@ -89,11 +89,12 @@ export class Store {
 
   /** Takes over a release of the configuration; queues that did not change are not disturbed. */
   async configure(config: keeper.BusConfig): Promise<void> {
-    const names = new Set(config.queues.map((queue) => queue.name));
-    for (const shard of this.shards.values()) if (!names.has(shard.queue)) shard.detach();
-    for (const queue of config.queues) this.#shardFor(queue.name).configure(queue);
-    this.configured = true;
-    await this.committer.flush();
+    await this.committer.change(() => {
+      const names = new Set(config.queues.map((queue) => queue.name));
+      for (const shard of this.shards.values()) if (!names.has(shard.queue)) shard.detach();
+      for (const queue of config.queues) this.#shardFor(queue.name).configure(queue);
+      this.configured = true;
+    });
     this.delivery.configured();
   }
 
@@ -179,6 +180,20 @@ export class Store {
   async scan(range: KeyRange): Promise<Page> {
     const overlay = this.writes.overlay(range);
     return overlay(await this.options.engine.scan(range));
+  }
+
+  /**
+   * Reads several short stretches whole, as they are in the moment in which `use` is called with them:
+   * for decisions that must not be overtaken.
+   */
+  async scanAtOnce(
+    stretches: ReadonlyArray<{ start: string; end: string }>,
+    use: (found: Page['records'][]) => void,
+  ): Promise<void> {
+    const ranges = stretches.map((stretch) => ({ ...stretch, limit: Number.MAX_SAFE_INTEGER }));
+    const overlays = ranges.map((range) => this.writes.overlay(range));
+    const found = await Promise.all(ranges.map((range) => this.options.engine.scan(range)));
+    use(found.map((page, i) => (overlays[i] as (typeof overlays)[number])(page).records));
   }
 
   /** All records of a stretch that is known to be short. */

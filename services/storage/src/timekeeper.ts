@@ -60,7 +60,7 @@ export class Timekeeper {
 
   /** Makes sure that somebody wakes when the topic's next delivery comes due. */
   watch(topic: Topic): void {
-    const dueAtMs = topic.active ? topic.nextDueAtMs() : undefined;
+    const dueAtMs = topic.nextDueAtMs();
     if (dueAtMs !== undefined) this.#wakeAt(dueAtMs);
   }
 

@@ -14,6 +14,7 @@ import {
 import { decodeRecord, encodeRecord, type JobBatch } from './core/log-record.js';
 import type { Shard } from './core/shard.js';
 import type { Topic } from './core/topic.js';
+import type { Key } from './engine.js';
 import type { Store } from './store.js';
 
 const PERIOD_MS = 200;
@@ -57,64 +58,72 @@ export class Trimmer {
   }
 
   async #trim(shard: Shard): Promise<void> {
-    const { clock, engine } = this.store.options;
-    const retentionMs = shard.config?.retentionMs ?? DETACHED_RETENTION_MS;
     let dropped = 0;
     while (dropped < RECORDS_PER_PASS && shard.trimmedTo < shard.tail) {
-      const entry = await engine.nextLog(shard.id, shard.trimmedTo);
+      const entry = await this.store.options.engine.nextLog(shard.id, shard.trimmedTo);
       if (entry === undefined) break;
       const batch = decodeRecord(entry);
-      if (batch.acceptedAtMs + retentionMs > clock.now()) break;
-      const topics = [...shard.topics.values()];
-      if (!topics.every((topic) => topic.allTaken(batch.firstSeq, batch.endSeq))) break;
-      await this.#drop(shard, topics, batch);
+      if (!this.#isOver(shard, batch) || !(await this.#drop(shard, batch))) break;
       dropped++;
     }
-    if (dropped === 0) return;
-    shard.save();
-    this.store.options.metrics.trimmed(dropped);
+    if (dropped > 0) this.store.options.metrics.trimmed(dropped);
   }
 
-  async #drop(shard: Shard, topics: Topic[], batch: JobBatch): Promise<void> {
-    const alive = new Set<number>();
-    for (const topic of topics)
-      for (const letter of ['S', 'D'])
-        for (const seq of await this.#seqs(letter, topic, batch)) alive.add(seq);
-    for (const seq of alive) this.#copyOut(batch, seq);
-    for (const topic of topics) {
-      await this.#forget('X', topic, batch.firstSeq, batch.endSeq, alive);
-      await this.#forget('A', topic, batch.firstSeq, batch.endSeq, alive);
-    }
-    this.store.writes.drop(shard.id, batch.firstSeq);
-    shard.trimmedTo = batch.endSeq;
+  /** Whether nobody waits for a batch in the log's order, and its time is over. */
+  #isOver(shard: Shard, batch: JobBatch): boolean {
+    // A read may see a record before its jobs count.
+    if (batch.endSeq > shard.tail) return false;
+    const retentionMs = shard.config?.retentionMs ?? DETACHED_RETENTION_MS;
+    if (batch.acceptedAtMs + retentionMs > this.store.options.clock.now()) return false;
+    for (const topic of shard.topics.values())
+      if (!topic.allTaken(batch.firstSeq, batch.endSeq)) return false;
+    return true;
   }
 
-  async #seqs(letter: string, topic: Topic, batch: JobBatch): Promise<number[]> {
-    if (topic.entries === 0 && topic.dead === 0) return [];
-    const prefix = topicPrefix(letter, topic.shard, topic.id);
-    const found = await this.store.scanAll(
-      prefix + u48(batch.firstSeq),
-      prefix + u48(batch.endSeq),
+  /** Drops a log record; answers false if it may not go any more. */
+  async #drop(shard: Shard, batch: JobBatch): Promise<boolean> {
+    const topics = [...shard.topics.values()];
+    let dropped = false;
+    await this.#placesOf(topics, batch, ({ alive, forgettable }) => {
+      if (shard.topics.size !== topics.length || !this.#isOver(shard, batch)) return;
+      for (const seq of alive) this.#copyOut(batch, seq);
+      for (const key of forgettable)
+        if (!alive.has(readU48(key, ENTRY_SEQ_AT))) this.store.writes.delete(key);
+      this.store.writes.drop(shard.id, batch.firstSeq);
+      shard.trimmedTo = batch.endSeq;
+      // In the same commit: without its record the log's end is known from here only.
+      shard.save();
+      dropped = true;
+    });
+    return dropped;
+  }
+
+  /** Where the jobs [firstSeq, endSeq) live still, and what is kept about those that do not, at one moment. */
+  #placesOf(
+    topics: readonly Topic[],
+    { firstSeq, endSeq }: { firstSeq: number; endSeq: number },
+    use: (places: { alive: ReadonlySet<number>; forgettable: readonly Key[] }) => void,
+  ): Promise<void> {
+    const stretches = topics.flatMap((topic) =>
+      ['S', 'D', 'X', 'A'].map((letter) => {
+        const prefix = topicPrefix(letter, topic.shard, topic.id);
+        return { start: prefix + u48(firstSeq), end: prefix + u48(endSeq) };
+      }),
     );
-    return found.map(([key]) => readU48(key, ENTRY_SEQ_AT));
+    return this.store.scanAtOnce(stretches, (found) => {
+      const keys = found.map((page) => page.map(([key]) => key));
+      const alive = keys.filter((_, i) => i % 4 < 2).flat();
+      use({
+        alive: new Set(alive.map((key) => readU48(key, ENTRY_SEQ_AT))),
+        forgettable: keys.filter((_, i) => i % 4 >= 2).flat(),
+      });
+    });
   }
 
   #copyOut(batch: JobBatch, seq: number): void {
     const parts = [{ bytes: batch.frames(seq, seq + 1), count: 1 }];
     const { entry } = encodeRecord(batch.shard, seq, batch.acceptedAtMs, parts);
     this.store.writes.put(survivorKey(batch.shard, seq), entry.bytes);
-  }
-
-  async #forget(
-    letter: string,
-    topic: Topic,
-    start: number,
-    end: number,
-    except: ReadonlySet<number>,
-  ): Promise<void> {
-    const prefix = topicPrefix(letter, topic.shard, topic.id);
-    for (const [key] of await this.store.scanAll(prefix + u48(start), prefix + u48(end)))
-      if (!except.has(readU48(key, ENTRY_SEQ_AT))) this.store.writes.delete(key);
   }
 
   /** Survivors that live in no topic any more go. */
@@ -125,21 +134,13 @@ export class Trimmer {
     this.#sweepFrom.set(shard, page.next ?? prefix);
     for (const [key] of page.records) {
       const seq = readU48(key, SURVIVOR_SEQ_AT);
-      if (await this.#lives(shard, seq)) continue;
-      this.store.writes.delete(key);
-      for (const topic of shard.topics.values())
-        for (const letter of ['X', 'A']) await this.#forget(letter, topic, seq, seq + 1, new Set());
+      const topics = [...shard.topics.values()];
+      await this.#placesOf(topics, { firstSeq: seq, endSeq: seq + 1 }, ({ alive, forgettable }) => {
+        if (alive.size > 0) return;
+        this.store.writes.delete(key);
+        for (const one of forgettable) this.store.writes.delete(one);
+      });
     }
-  }
-
-  async #lives(shard: Shard, seq: number): Promise<boolean> {
-    for (const topic of shard.topics.values())
-      for (const letter of ['S', 'D'])
-        if (
-          (await this.store.get(topicPrefix(letter, shard.id, topic.id) + u48(seq))) !== undefined
-        )
-          return true;
-    return false;
   }
 
   /** Idempotency keys whose window is over. */
@@ -148,12 +149,17 @@ export class Trimmer {
     const prefix = `E${u16(shard.id)}`;
     const page = await this.store.scan({ start: prefix, end: prefix + u48(now + 1), limit: SWEEP });
     for (const [key] of page.records) {
-      this.store.writes.delete(key);
       const holderKey = `K${u16(shard.id)}${key.slice(EXPIRY_NAME_AT)}`;
-      const holder = await this.store.get(holderKey);
-      // The key may have been taken again since, with a later end.
-      if (holder && records.KeyRecord.decode(holder).expiresAtMs <= now)
-        this.store.writes.delete(holderKey);
+      await this.store.scanAtOnce(
+        [{ start: holderKey, end: `${holderKey}\0` }],
+        ([holder = []]) => {
+          this.store.writes.delete(key);
+          // The key may have been taken again since, with a later end.
+          for (const [, bytes] of holder)
+            if (records.KeyRecord.decode(bytes).expiresAtMs <= now)
+              this.store.writes.delete(holderKey);
+        },
+      );
     }
   }
 }

@@ -49,6 +49,8 @@ export class Lane {
     readonly topic: number,
     readonly priority: number,
     private readonly isLeased: (seq: number) => boolean,
+    /** Whether the job is part of the log: a read may see the entries of an append before it counts. */
+    private readonly isAppended: (seq: number) => boolean,
   ) {}
 
   /** A lane that is known to be empty needs no first read. */
@@ -118,7 +120,8 @@ export class Lane {
       range: { start, end, limit: COUNT_LIMIT },
       loaded: (page) => {
         this.#scanning = false;
-        this.dueCount += page.records.length;
+        for (const [key] of page.records)
+          if (this.isAppended(readU48(key, DUE_SEQ_AT))) this.dueCount++;
         this.#counted =
           page.next === undefined ? { dueAtMs: now, seq: SEQ_MAX } : lastMark(page.next);
       },
@@ -138,7 +141,9 @@ export class Lane {
         if (this.#horizon !== horizon) return;
         const entries = page.records.map(([key, value]) => readEntry(key, value));
         // What was inserted meanwhile up to the old horizon is in the window; all behind it comes from the page.
-        this.#window.push(...entries.filter((entry) => !this.isLeased(entry.seq)));
+        this.#window.push(
+          ...entries.filter(({ seq }) => this.isAppended(seq) && !this.isLeased(seq)),
+        );
         this.#horizon = page.next === undefined ? undefined : lastMark(page.next);
       },
     };

@@ -18,6 +18,7 @@ export class Lanes {
     /** Entries in the engine: waiting, due or leased. */
     public size: number,
     private readonly writes: WriteBuffer,
+    private readonly isAppended: (seq: number) => boolean,
   ) {
     if (size > 0) for (let p = 0; p < PRIORITIES; p++) this.#lanes[p] = this.#newLane(p);
   }
@@ -102,7 +103,8 @@ export class Lanes {
   }
 
   #newLane(priority: number): Lane {
-    return new Lane(this.shard, this.topic, priority, (seq) => this.leased.has(seq));
+    const isLeased = (seq: number): boolean => this.leased.has(seq);
+    return new Lane(this.shard, this.topic, priority, isLeased, this.isAppended);
   }
 }
 

@@ -22,8 +22,13 @@ export interface Grant {
   readonly entry: Entry | undefined;
   readonly grantedAtMs: number;
   readonly leaseMs: number;
-  /** 0 until the job's record was read. */
-  acceptedAtMs: number;
+  /** When its jobs were accepted, as far as their log records were read: up to a sequence number each. */
+  readonly accepted: Array<{ endSeq: number; acceptedAtMs: number }>;
+}
+
+/** When a job of a grant was accepted; 0 if its log record was not read. */
+export function acceptedAt(grant: Grant, seq: number): number {
+  return grant.accepted.find(({ endSeq }) => seq < endSeq)?.acceptedAtMs ?? 0;
 }
 
 /** A promise with an end date that one holder works on one delivery. Its id is a fencing token. */

@@ -2,7 +2,7 @@ import { common, type keeper, records } from '@malabar/contracts';
 import { attemptKey, type EntryLetter, entryKey, topicKey } from './keys.js';
 import type { Entry, LaneScan } from './lane.js';
 import { Lanes, PRIORITIES } from './lanes.js';
-import type { Grant, Holder, Lease, LeaseTable } from './lease.js';
+import { acceptedAt, type Grant, type Holder, type Lease, type LeaseTable } from './lease.js';
 import { RangeSet } from './range-set.js';
 import { retryDelayMs, retryPolicy } from './retry-policy.js';
 import type { WriteBuffer } from './write-buffer.js';
@@ -51,6 +51,8 @@ export class Topic {
   dead = 0;
   discarded = 0;
   detachedAt: number | undefined;
+  /** A replay is under way. */
+  replaying = false;
   /** The record in the engine is older than this state. */
   dirty = false;
 
@@ -85,7 +87,8 @@ export class Topic {
     this.done = record.done;
     this.dead = record.dead;
     this.discarded = record.discarded;
-    this.#lanes = new Lanes(shard, id, record.entries, writes);
+    const isAppended = (seq: number): boolean => seq < this.#tail;
+    this.#lanes = new Lanes(shard, id, record.entries, writes, isAppended);
     this.detachedAt = record.detached ? record.detachedAt : undefined;
     this.#tail = tail;
     this.#cursor = record.floor;
@@ -233,7 +236,7 @@ export class Topic {
       holder: ask.holder,
       firstLeaseId,
       grantedAtMs: ask.now,
-      acceptedAtMs: run.entry?.record.acceptedAtMs ?? 0,
+      accepted: [],
     };
     const deadlineMs = ask.now + run.leaseMs;
     for (let i = 0; i < run.count; i++) {
@@ -330,9 +333,9 @@ export class Topic {
   }
 
   #failed(lease: Lease, outcome: common.Outcome, now: number, random: () => number): void {
-    const { acceptedAtMs, entry } = lease.grant;
-    const base = entry?.record ?? records.EntryRecord.fromPartial({ acceptedAtMs });
-    const record = { ...base, sinceMs: now, attempts: base.attempts + 1 };
+    const base = lease.grant.entry?.record ?? records.EntryRecord.fromPartial({});
+    const acceptedAtMs = base.acceptedAtMs || acceptedAt(lease.grant, lease.seq);
+    const record = { ...base, acceptedAtMs, sinceMs: now, attempts: base.attempts + 1 };
     if (outcome.kind === common.OutcomeKind.CRASH) record.crashes++;
     record.errorCode = outcome.errorCode;
     record.error = outcome.error.slice(0, ERROR_SUMMARY);
@@ -345,7 +348,7 @@ export class Topic {
       outcome.kind === common.OutcomeKind.DEAD ||
       record.quarantined ||
       attempts >= policy.attempts ||
-      (policy.ageMaxMs > 0 && now - acceptedAtMs > policy.ageMaxMs);
+      (policy.ageMaxMs > 0 && acceptedAtMs > 0 && now - acceptedAtMs > policy.ageMaxMs);
     if (exhausted) {
       this.#bury(lease.seq, record);
       return;
@@ -447,7 +450,6 @@ export class Topic {
     this.#untaken += this.#tail - this.detachedAt;
     this.#take(this.detachedAt, this.#tail);
     this.excluded.add(this.detachedAt, this.#tail);
-    this.#matured = Math.max(this.#matured, this.#tail);
     this.detachedAt = undefined;
     this.dirty = true;
   }

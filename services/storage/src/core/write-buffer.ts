@@ -4,6 +4,8 @@ import type { Key, KeyRange, LogEntry, WriteBatch } from '../engine.js';
 class WriteLayer {
   readonly state = new Map<Key, Uint8Array | undefined>();
   readonly drops: Array<{ shard: number; firstSeq: number }> = [];
+  /** What appends add to the commit of this layer. */
+  staged: ReadonlyMap<Key, Uint8Array> | undefined;
   next: WriteLayer | undefined;
 }
 
@@ -28,6 +30,8 @@ export class WriteBuffer {
   #current = new WriteLayer();
   /** The oldest layer that the engine may not show yet. */
   #oldest = this.#current;
+  /** The layer of the commit under way. */
+  #sealed: WriteLayer | undefined;
 
   get empty(): boolean {
     return this.#current.state.size === 0 && this.#current.drops.length === 0;
@@ -48,6 +52,8 @@ export class WriteBuffer {
   /** Closes the current layer and gives it to the engine with the staged appends; new writes go to a new one. */
   seal(staged: StagedWrites): WriteBatch {
     const { state, drops } = this.#current;
+    this.#sealed = this.#current;
+    this.#sealed.staged = staged.state;
     this.#current.next = new WriteLayer();
     this.#current = this.#current.next;
     const all = staged.state.size === 0 ? state : new Map([...state, ...staged.state]);
@@ -56,14 +62,19 @@ export class WriteBuffer {
 
   /** The sealed layer is durable. */
   committed(): void {
+    this.#sealed = undefined;
     this.#oldest = this.#current;
   }
 
-  /** The sealed layer was refused: it goes back beneath what was written since. */
+  /** The sealed layer was refused: it goes back beneath what was written since, without what was staged. */
   failed(): void {
-    for (const [key, value] of this.#oldest.state)
+    const sealed = this.#sealed;
+    if (sealed === undefined) return;
+    this.#sealed = undefined;
+    sealed.staged = undefined;
+    for (const [key, value] of sealed.state)
       if (!this.#current.state.has(key)) this.#current.state.set(key, value);
-    this.#current.drops.push(...this.#oldest.drops);
+    this.#current.drops.push(...sealed.drops);
     this.#oldest = this.#current;
   }
 
@@ -91,8 +102,17 @@ function changesIn(
   const start = range.reverse && last !== undefined ? last : range.start;
   const end = !range.reverse && last !== undefined ? `${last}\0` : range.end;
   const changes = new Map<Key, Uint8Array | undefined>();
-  for (let layer: WriteLayer | undefined = oldest; layer; layer = layer.next)
+  const single = end === `${start}\0` ? start : undefined;
+  for (let layer: WriteLayer | undefined = oldest; layer; layer = layer.next) {
+    if (single !== undefined) {
+      if (layer.state.has(single)) changes.set(single, layer.state.get(single));
+      if (layer.staged?.has(single)) changes.set(single, layer.staged.get(single));
+      continue;
+    }
     for (const [key, value] of layer.state) if (key >= start && key < end) changes.set(key, value);
+    for (const [key, value] of layer.staged ?? [])
+      if (key >= start && key < end) changes.set(key, value);
+  }
   return changes;
 }
 

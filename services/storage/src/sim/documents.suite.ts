@@ -1,0 +1,80 @@
+import { keeper, storage } from '@malabar/contracts';
+import type { Dice } from './dice.suite.js';
+
+export const QUEUES = ['a', 'b'] as const;
+export const TOPICS = ['x', 'y', 'z'] as const;
+
+const { EXPONENTIAL, FIXED, LADDER } = keeper.Backoff;
+const { NOW, BEGINNING } = keeper.TopicStart;
+
+/** Any configuration of a small world; queue `a` is always there. */
+export function anyConfig(dice: Dice): keeper.BusConfig {
+  const queues = QUEUES.filter((name) => name === 'a' || dice.chance(0.5));
+  return { release: 0, queues: queues.map((name) => anyQueue(dice, name)) };
+}
+
+function anyQueue(dice: Dice, name: string): keeper.QueueConfig {
+  const topics = TOPICS.filter(() => dice.chance(0.7));
+  return keeper.QueueConfig.fromPartial({
+    name,
+    retentionMs: dice.pick([0, 0, 300, 60_000, 7 * 86_400_000]),
+    waitingMax: dice.pick([0, 0, 0, 0, 4]),
+    topics: topics.map((topic) => anyTopic(dice, topic)),
+  });
+}
+
+function anyTopic(dice: Dice, name: string): keeper.TopicConfig {
+  return keeper.TopicConfig.fromPartial({
+    name,
+    timeoutMs: dice.pick([1_000, 1_000, 20_000]),
+    delayMs: dice.pick([0, 0, 0, 400, 5_000]),
+    concurrency: dice.between(1, 8),
+    start: dice.pick([NOW, BEGINNING]),
+    paused: dice.chance(0.1),
+    chunk: 1,
+    retry: {
+      attempts: dice.between(1, 4),
+      backoff: dice.pick([EXPONENTIAL, FIXED, LADDER]),
+      minMs: dice.pick([1, 100, 3_000]),
+      maxMs: 10_000,
+      jitter: dice.pick([0, 0.2]),
+      ageMaxMs: dice.pick([0, 0, 30_000]),
+      crashesMax: dice.between(1, 3),
+      ladderMs: [50, 2_000],
+    },
+  });
+}
+
+/** Every queue and topic, nothing paused, nothing limited: under it all that waits must drain. */
+export function wholeConfig(): keeper.BusConfig {
+  const topics = TOPICS.map((name) =>
+    keeper.TopicConfig.fromPartial({
+      name,
+      timeoutMs: 60_000,
+      concurrency: 100,
+      chunk: 1,
+      start: NOW,
+      retry: { attempts: 3, backoff: FIXED, minMs: 100, maxMs: 100, crashesMax: 3 },
+    }),
+  );
+  const queues = QUEUES.map((name) =>
+    keeper.QueueConfig.fromPartial({ name, retentionMs: 86_400_000, topics }),
+  );
+  return { release: 0, queues };
+}
+
+/** The options of one job, perhaps none. */
+export function anyOptions(dice: Dice, index: number, now: number): storage.JobOptions | undefined {
+  if (dice.chance(0.55)) return undefined;
+  const set = (probability: number): boolean => dice.chance(probability);
+  return storage.JobOptions.fromPartial({
+    index,
+    deliverAtMs: set(0.35) ? now + dice.pick([-50, 1, 200, 2_000, 60_000]) : 0,
+    expiresAtMs: set(0.15) ? now + dice.pick([1, 300, 20_000]) : 0,
+    priority: set(0.3) ? dice.pick([1, 5, 9, 12]) : 0,
+    idempotencyKey: set(0.35) ? dice.pick(['k1', 'k2', 'ключ']) : '',
+    idempotencyWindowMs: dice.pick([0, 500, 30_000]),
+    maxWaiting: set(0.1) ? dice.between(1, 5) : 0,
+    leaseMs: set(0.1) ? dice.pick([700, 40_000]) : 0,
+  });
+}

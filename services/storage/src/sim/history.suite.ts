@@ -1,0 +1,114 @@
+import { common, storage } from '@malabar/contracts';
+import { checkQuiet } from './checks.suite.js';
+import { Dice } from './dice.suite.js';
+import { QUEUES, TOPICS, wholeConfig } from './documents.suite.js';
+import { dueOf } from './model.suite.js';
+import { takeStep } from './steps.suite.js';
+import { World, Wrong } from './world.suite.js';
+
+type Sabotage = ConstructorParameters<typeof World>[1];
+
+const STEPS_MIN = 20;
+const STEPS_MAX = 80;
+/** Rounds in which everything must have drained once nothing fails any more. */
+const ROUNDS_MAX = 400;
+
+export interface HistoryOptions {
+  sabotage?: Sabotage;
+  /** At most so many steps. */
+  stepsMax?: number;
+  /** Gets a line a step. */
+  trace?: string[];
+}
+
+/**
+ * Runs the history of a seed to its end; returns how often what has happened. Rejects with Wrong if the
+ * store did something that it must not.
+ */
+export async function runHistory(
+  seed: number,
+  options: HistoryOptions = {},
+): Promise<ReadonlyMap<string, number>> {
+  const dice = new Dice(seed);
+  const world = new World(dice, options.sabotage);
+  const steps = Math.min(options.stepsMax ?? STEPS_MAX, dice.between(STEPS_MIN, STEPS_MAX));
+  await world.open();
+  for (let i = 0; i < steps; i++) await takeStep(world, options.trace);
+  options.trace?.push('nothing fails any more; everything must drain');
+  await drain(world);
+  options.trace?.push('the last crash');
+  await world.crash();
+  await checkQuiet(world);
+  return world.model.tally;
+}
+
+/** No faults, consumers that say yes: every delivery must end. */
+async function drain(world: World): Promise<void> {
+  world.disk.full = 'nothing';
+  for (const stream of world.life.streams) if (stream.open) world.life.closeStream(stream);
+  await checkQuiet(world);
+  world.config = wholeConfig();
+  world.life.configure(world.config);
+  await world.rest();
+  const stream = world.life.openStream('last');
+  const request = storage.DeliverRequest.fromPartial({ dispatcher: 'last' });
+  for (const queue of QUEUES)
+    for (const topic of TOPICS) {
+      const id = world.fresh();
+      stream.credits.set(id, 100);
+      request.subscribe.push({ id, queue, topic, credits: 100 });
+    }
+  world.life.store.delivery.handle(stream.session, request);
+  for (let round = 0; waiting(world).length > 0; round++) {
+    if (round > ROUNDS_MAX) throw new Wrong(`never delivered: ${waiting(world).join(', ')}`);
+    await world.rest();
+    world.check();
+    sayDone(world, stream);
+    world.jump(nextMs(world));
+  }
+  await checkQuiet(world);
+}
+
+function sayDone(world: World, stream: World['life']['streams'][number]): void {
+  const request = storage.DeliverRequest.fromPartial({ dispatcher: 'last' });
+  for (const firstLeaseId of stream.held.splice(0)) {
+    const outcome = { leaseId: firstLeaseId, kind: common.OutcomeKind.DONE };
+    world.model.outcome(common.Outcome.fromPartial(outcome));
+    request.done.push({ firstLeaseId, count: 1 });
+  }
+  world.life.store.delivery.handle(stream.session, request);
+}
+
+/** Up to the next moment at which something falls due. */
+function nextMs(world: World): number {
+  let next = world.time.now + 60_000;
+  for (const job of world.model.jobs.values())
+    for (const delivery of job.deliveries.values()) {
+      if (delivery.kept.state !== 'waiting') continue;
+      const dueAtMs = delivery.lease?.deadlineMs ?? dueOf(delivery);
+      if (dueAtMs > world.time.now) next = Math.min(next, dueAtMs);
+    }
+  return Math.max(300, next - world.time.now);
+}
+
+function waiting(world: World): string[] {
+  const names: string[] = [];
+  for (const job of world.model.jobs.values())
+    for (const { topic, kept } of job.deliveries.values())
+      if (kept.state === 'waiting') names.push(`${job.body} of ${job.queue.name}/${topic.name}`);
+  return names;
+}
+
+/** Runs a history that went wrong again and again with fewer steps; returns the shortest that does, told in words. */
+export async function explain(seed: number, sabotage?: Sabotage): Promise<string> {
+  for (let stepsMax = 1; stepsMax <= STEPS_MAX; stepsMax++) {
+    const trace: string[] = [];
+    try {
+      await runHistory(seed, { sabotage, stepsMax, trace });
+    } catch (error) {
+      const lines = trace.map((line, i) => `${String(i + 1).padStart(3)}  ${line}`);
+      return [`seed ${seed}, ${stepsMax} steps: ${(error as Error).message}`, ...lines].join('\n');
+    }
+  }
+  return `seed ${seed} did not go wrong again`;
+}

@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import { explain, runHistory } from './history.suite.js';
+
+const HISTORIES = Number(process.env.MALABAR_SIM_HISTORIES ?? 10_000);
+const SEED = process.env.MALABAR_SIM_SEED;
+
+const MUST_HAPPEN = [
+  'appends refused',
+  'changes lost in a crash',
+  'commits refused',
+  'crashes',
+  'deliveries dead',
+  'deliveries discarded',
+  'deliveries replayed',
+  'duplicates',
+  'entries leased',
+  'fetched leases ended by the store',
+  'fresh jobs leased',
+  'jobs for a topic that came later',
+  'jobs refused by a limit',
+  'leases expired',
+  'leases fetched',
+  'leases lost in a crash',
+  'leases released with their stream',
+  'log records dropped',
+  'outcomes CRASH',
+  'outcomes DEAD',
+  'outcomes EXTEND',
+  'outcomes RELEASE',
+  'outcomes RETRY',
+  'owners fenced',
+  'plain jobs accepted',
+  'special jobs accepted',
+  'stale outcomes',
+  'survivors',
+];
+
+test('no history of appends, leases, outcomes, faults and crashes breaks a promise', async () => {
+  const first = Number(SEED ?? 1);
+  const count = SEED === undefined ? HISTORIES : 1;
+  const tally = new Map<string, number>();
+  const startedAt = performance.now();
+  for (let seed = first; seed < first + count; seed++) {
+    try {
+      for (const [what, times] of await runHistory(seed))
+        tally.set(what, (tally.get(what) ?? 0) + times);
+    } catch (error) {
+      expect.fail(`${(error as Error).message}\n${await explain(seed)}`);
+    }
+  }
+  const rate = count / ((performance.now() - startedAt) / 1000);
+  console.log(`${count} histories, ${Math.round(rate)} a second; none broke a promise`);
+  // A simulation in which nothing happens any more would find nothing either.
+  if (count >= 1000)
+    for (const what of MUST_HAPPEN) expect(tally.get(what), what).toBeGreaterThan(10);
+}, 600_000);
