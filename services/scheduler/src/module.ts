@@ -1,0 +1,16 @@
+import { scheduler } from '@malabar/contracts';
+import { bind } from '@malabar/rpc';
+import type { Module } from '@malabar/runtime';
+import { createSchedulerService } from './service.js';
+
+/** Wiring only: the contract and, with every gRPC server, its health. */
+export const schedulerModule: Module = {
+  name: 'scheduler',
+  needs: ['keeper'],
+  async start() {
+    return {
+      bindings: [bind(scheduler.SchedulerServiceDefinition, createSchedulerService())],
+      stop: async () => {},
+    };
+  },
+};
