@@ -42,3 +42,26 @@ function writtenTarget({ kind, ...settings }: { kind: string }): unknown {
 function isSet(value: unknown): boolean {
   return value !== undefined && !(Array.isArray(value) && value.length === 0);
 }
+
+/** The settings that differ between two configurations, by the key of the file. Not the documents. */
+export function changedSettings(before: MalabarConfig, after: MalabarConfig): string[] {
+  const [old, now] = [leaves(before), leaves(after)];
+  return [...new Set([...old.keys(), ...now.keys()])]
+    .filter((key) => old.get(key) !== now.get(key))
+    .sort();
+}
+
+function leaves({ documents: _, ...settings }: MalabarConfig): Map<string, string> {
+  const found = new Map<string, string>();
+  const walk = (value: unknown, path: string): void => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      if (value !== undefined) found.set(path, JSON.stringify(value));
+      return;
+    }
+    for (const [key, one] of Object.entries(value)) {
+      walk(one, path === '' ? fileKey(key) : `${path}.${fileKey(key)}`);
+    }
+  };
+  walk(settings, '');
+  return found;
+}

@@ -1,6 +1,6 @@
 export { type BusConfigOptions, toBusConfig } from './bus-config.js';
 export type { Documents, QueueDocument, SystemDocument } from './documents.js';
-export { maskConfig, printConfig } from './effective.js';
+export { changedSettings, maskConfig, printConfig } from './effective.js';
 export { ConfigError, type ConfigFault, formatFault, type KeyFault } from './faults.js';
 export { type ConfigSources, type LoadedConfig, loadConfig, readConfig } from './load.js';
 export { createPasswordHashes, type PasswordHashes } from './password-hashes.js';
