@@ -18,10 +18,10 @@ node_modules/.package-lock.json: package-lock.json
 	@touch $@
 
 run: build ## start everything in one process with a demo queue; Ctrl-C drains
-	@$(MALABAR) demo
+	@$(MALABAR) demo $(ARGS)
 
 run-php: build ## the demo with php-fpm as the consumer (needs php-fpm)
-	@$(MALABAR) demo --php
+	@$(MALABAR) demo --php $(ARGS)
 
 test: setup ## build, check and run every test; the last line counts them
 	@$(NPM) run --silent build && $(NPM) run --silent check \
@@ -29,7 +29,7 @@ test: setup ## build, check and run every test; the last line counts them
 	@$(NPM) run --silent test
 
 bench: build ## measure throughput, latency and memory beside the peers
-	@$(NODE) test/bench/run.mjs
+	@$(NODE) --conditions=source --import tsx test/bench/main.ts $(ARGS)
 
 check: setup ## lint, types, boundaries, dead code, contracts
 	@$(NPM) run --silent check

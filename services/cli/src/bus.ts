@@ -1,0 +1,103 @@
+import type { MalabarConfig } from '@malabar/config';
+import { dispatcher, ingest, keeper, metrics, scheduler, storage } from '@malabar/contracts';
+import { BusError } from '@malabar/core';
+import { type Client, connect } from '@malabar/rpc';
+import { CommandError, EXIT } from './exit.js';
+
+/** The contract of each service. */
+export const DEFINITIONS = {
+  keeper: keeper.KeeperServiceDefinition,
+  ingest: ingest.IngestServiceDefinition,
+  storage: storage.StorageServiceDefinition,
+  dispatcher: dispatcher.DispatcherServiceDefinition,
+  scheduler: scheduler.SchedulerServiceDefinition,
+  metrics: metrics.MetricsServiceDefinition,
+} as const;
+
+type Definitions = typeof DEFINITIONS;
+export type BusService = keyof Definitions;
+
+/** The services of a running bus, found through one address. */
+export interface Bus {
+  /** The address that answered. */
+  readonly address: string;
+  /** A client of a service; throws a CommandError if no instance is known. */
+  client<S extends BusService>(service: S): Client<Definitions[S]>;
+  /** Every instance that the keeper knew at the start; undefined if the address is no keeper. */
+  readonly instances: readonly keeper.Instance[] | undefined;
+  close(): void;
+}
+
+export interface BusOptions {
+  /** Addresses to try in this order. */
+  addresses: readonly string[];
+  grpc: Pick<MalabarConfig['grpc'], 'tls' | 'token'>;
+  /** Limit of each call that finds a service. */
+  timeoutMs: number;
+}
+
+interface Entry {
+  address: string;
+  instances: keeper.Instance[] | undefined;
+}
+
+/**
+ * Opens the bus behind the first address that answers. A keeper there (also inside `malabar start`
+ * with everything in one process) says where every service is; at any other service's address
+ * only that one is found.
+ */
+export async function openBus({ addresses, grpc, timeoutMs }: BusOptions): Promise<Bus> {
+  const entry = await findEntry(addresses, grpc, timeoutMs);
+  const open = new Map<BusService, { close(): void }>();
+  return {
+    address: entry.address,
+    instances: entry.instances,
+    client(service) {
+      const known = open.get(service);
+      if (known) return known as never;
+      const address = addressOf(service, entry);
+      const client = connect(DEFINITIONS[service], { address, ...grpc });
+      open.set(service, client);
+      return client as never;
+    },
+    close() {
+      for (const client of open.values()) client.close();
+    },
+  };
+}
+
+async function findEntry(
+  addresses: readonly string[],
+  grpc: BusOptions['grpc'],
+  timeoutMs: number,
+): Promise<Entry> {
+  for (const address of addresses) {
+    const client = connect(keeper.KeeperServiceDefinition, { address, ...grpc });
+    try {
+      const { instances } = await client.resolve({ service: '' }, { timeoutMs });
+      return { address, instances };
+    } catch (error) {
+      if (!(error instanceof BusError)) throw error;
+      if (error.code === 'UNSUPPORTED') return { address, instances: undefined };
+      if (error.code !== 'UNAVAILABLE' && error.code !== 'TIMEOUT') throw error;
+    } finally {
+      client.close();
+    }
+  }
+  throw new CommandError(
+    EXIT.unreachable,
+    `no bus answers at ${addresses.join(' or ')}`,
+    'start one with `malabar start`, or name its address with --address or MALABAR_ADDRESS',
+  );
+}
+
+function addressOf(service: BusService, entry: Entry): string {
+  if (entry.instances === undefined) return entry.address;
+  const found = entry.instances.find((instance) => instance.service === service);
+  if (found) return found.address;
+  throw new CommandError(
+    EXIT.unreachable,
+    `no ${service} is registered at the keeper ${entry.address}`,
+    `start one with \`malabar start ${service}\``,
+  );
+}

@@ -1,0 +1,93 @@
+import {
+  createPasswordHashes,
+  loadConfig,
+  maskConfig,
+  printConfig,
+  readConfig,
+  toBusConfig,
+} from '@malabar/config';
+import { hashPassword } from '@malabar/core';
+import { Command } from 'commander';
+import { defaultFile } from '../client-command.js';
+import type { CommandContext } from '../context.js';
+import { CommandError, EXIT } from '../exit.js';
+import { collect, settingFlags } from '../settings.js';
+
+const EXAMPLES = `
+Examples:
+  malabar config check malabar.yaml
+  malabar config show --set ingest.redis.listen=127.0.0.1:6381
+  malabar config hash-password`;
+
+export function configCommand(context: CommandContext): Command {
+  return new Command('config')
+    .description('check and show the configuration')
+    .addCommand(checkCommand(context))
+    .addCommand(showCommand(context))
+    .addCommand(hashCommand(context))
+    .addHelpText('after', EXAMPLES);
+}
+
+function checkCommand(context: CommandContext): Command {
+  return new Command('check')
+    .description('check a configuration file; every fault is one line, exit code 2')
+    .argument('[file]', 'the file (default: malabar.yaml in the working directory)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  malabar config check /etc/malabar/malabar.yaml')
+    .action((file: string | undefined, { json }: { json?: boolean }) => check(context, file, json));
+}
+
+async function check(
+  { cwd, env, terminal }: CommandContext,
+  named: string | undefined,
+  json = false,
+): Promise<void> {
+  const file = named ?? defaultFile(cwd);
+  if (!file) throw new CommandError(EXIT.usage, 'no malabar.yaml here', 'name the file');
+  const { config, fault } = readConfig({ file, env });
+  // Reads the secrets too.
+  const { queues } = await toBusConfig(config.documents, {
+    env,
+    fault,
+    hashes: createPasswordHashes(),
+  });
+  const topics = queues.reduce((sum, queue) => sum + queue.topics.length, 0);
+  if (json) terminal.line(JSON.stringify({ file, queues: queues.length, topics }));
+  else terminal.line(`${file}: ok, ${queues.length} queues, ${topics} topics`);
+}
+
+function showCommand(context: CommandContext): Command {
+  return new Command('show')
+    .description(
+      'print the effective configuration: defaults, file, environment, flags; secrets masked',
+    )
+    .option('--config <file>', 'the file (default: malabar.yaml in the working directory)')
+    .option('--set <key=value>', 'override one setting; may be repeated', collect, [])
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  malabar config show --set log.level=debug')
+    .action((options: { config?: string; set: string[]; json?: boolean }) => {
+      const file = options.config ?? defaultFile(context.cwd);
+      const config = loadConfig({ file, env: context.env, flags: settingFlags(options.set) });
+      const { terminal } = context;
+      terminal.line(options.json ? JSON.stringify(maskConfig(config)) : printConfig(config));
+    });
+}
+
+function hashCommand(context: CommandContext): Command {
+  return new Command('hash-password')
+    .description(
+      'hash a password for malabar.yaml; reads it from stdin, so that no history keeps it',
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  malabar config hash-password\n  pass show bus | malabar config hash-password',
+    )
+    .action(async () => {
+      const { terminal } = context;
+      const text = terminal.interactive
+        ? await terminal.ask('Password: ', true)
+        : (await terminal.read()).toString().replace(/\r?\n$/, '');
+      if (text === '') throw new CommandError(EXIT.usage, 'the password is empty');
+      terminal.line(await hashPassword(text));
+    });
+}

@@ -1,0 +1,108 @@
+import { keeper } from '@malabar/contracts';
+import { BusError } from '@malabar/core';
+import type { Command } from 'commander';
+import type { Bus } from '../bus.js';
+import { type ClientOptions, clientCommand, readSettings, withBus } from '../client-command.js';
+import type { CommandContext } from '../context.js';
+import { type Finding, fine, wrong } from '../doctor/check.js';
+import { checkDescriptors, checkDisk, checkNode, descriptorLimit } from '../doctor/machine.js';
+import { checkServices } from '../doctor/services.js';
+import { checkDelivery, checkFastcgi } from '../doctor/targets.js';
+import { CommandError, EXIT } from '../exit.js';
+import { renderTable } from '../table.js';
+import type { Terminal } from '../terminal.js';
+
+const EXAMPLES = `
+Every line says ok, or what to do. The exit code is 1 if something is wrong.
+
+Examples:
+  malabar doctor
+  malabar doctor --config /etc/malabar/malabar.yaml --json`;
+
+export function doctorCommand(context: CommandContext): Command {
+  return clientCommand('doctor')
+    .description('look whether all is well: machine, configuration, services, consumers')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: ClientOptions) => {
+      const findings = [
+        ...(await checkMachine(context, options)),
+        ...(await checkBus(context, options)),
+      ];
+      const { terminal } = context;
+      if (options.json) terminal.line(JSON.stringify({ findings }));
+      else printFindings(terminal, findings);
+      if (findings.some(({ ok }) => !ok)) context.exitCode = EXIT.failure;
+    });
+}
+
+async function checkMachine(context: CommandContext, options: ClientOptions): Promise<Finding[]> {
+  const findings = [checkNode(process.version)];
+  try {
+    const config = readSettings(options, context);
+    findings.push(fine('configuration', options.config ?? 'reads well'));
+    findings.push(checkDescriptors(descriptorLimit(), config.ingest.connectionsMax));
+    findings.push(await checkDisk(config.storage.path ?? config.data));
+  } catch (error) {
+    findings.push(wrong('configuration', messageOf(error), 'correct it: malabar config check'));
+  }
+  return findings;
+}
+
+async function checkBus(context: CommandContext, options: ClientOptions): Promise<Finding[]> {
+  try {
+    return await withBus(options, context, lookAtBus);
+  } catch (error) {
+    const todo = error instanceof CommandError ? error.hint : undefined;
+    return [wrong('bus', messageOf(error), todo ?? 'start one with `malabar start`')];
+  }
+}
+
+async function lookAtBus(bus: Bus, timeoutMs: number): Promise<Finding[]> {
+  const { instances } = bus;
+  if (!instances) {
+    return [wrong('bus', `no keeper at ${bus.address}`, 'give the address of the keeper')];
+  }
+  const findings = await checkServices(instances);
+  const has = (service: string): boolean => instances.some((each) => each.service === service);
+  if (has('keeper'))
+    findings.push(...(await attempt('configuration release', () => releaseOf(bus, timeoutMs))));
+  if (has('dispatcher')) {
+    const look = async (): Promise<Finding[]> => {
+      const { targets } = await bus.client('dispatcher').listTargets({}, { timeoutMs });
+      return checkDelivery(targets);
+    };
+    findings.push(...(await attempt('dispatcher', look)));
+  }
+  return findings;
+}
+
+async function attempt(subject: string, look: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    return [wrong(subject, messageOf(error), 'see the log of its process')];
+  }
+}
+
+async function releaseOf(bus: Bus, timeoutMs: number): Promise<Finding[]> {
+  const request = keeper.WatchConfigRequest.fromPartial({ instanceId: 'malabar doctor' });
+  for await (const { config } of bus.client('keeper').watchConfig(request, { timeoutMs })) {
+    if (!config) continue;
+    const seen = `${config.release}, with ${config.queues.length} queues`;
+    return [fine('configuration release', seen), ...(await checkFastcgi(config))];
+  }
+  throw new BusError('UNAVAILABLE', 'the keeper has no configuration');
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
+function printFindings(terminal: Terminal, findings: readonly Finding[]): void {
+  const rows = findings.map(({ ok, subject, seen, todo }) => [
+    ok ? terminal.style('green', 'ok') : terminal.style('red', 'wrong'),
+    subject,
+    todo ? `${seen} -> ${todo}` : seen,
+  ]);
+  const columns = [{ title: '' }, { title: '' }, { title: '' }];
+  for (const line of renderTable(columns, rows).slice(1)) terminal.line(line);
+}

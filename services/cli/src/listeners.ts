@@ -1,0 +1,65 @@
+import { createServer } from 'node:net';
+import { type MalabarConfig, SERVICE_NAMES } from '@malabar/config';
+import { formatListenAddress, parseListenAddress } from '@malabar/core';
+import { defaultGrpcListen, defaultOpsListen, type ServiceName } from '@malabar/runtime';
+import { CommandError, EXIT } from './exit.js';
+
+/** A listener that a process will open. */
+export interface Listener {
+  /** What sets it, for the user to change. */
+  key: string;
+  /** host:port. */
+  address: string;
+}
+
+/** The listeners of a process that runs these services. */
+export function listenersOf(
+  config: MalabarConfig,
+  services: readonly ServiceName[] = SERVICE_NAMES,
+): Listener[] {
+  const { redis, pepperbus, http } = config.ingest;
+  const has = (service: ServiceName): boolean => services.includes(service);
+  return [
+    { key: 'ingest.redis.listen', address: redis.listen, used: has('ingest') && redis.enabled },
+    {
+      key: 'ingest.pepperbus.listen',
+      address: pepperbus.listen,
+      used: has('ingest') && pepperbus.enabled,
+    },
+    { key: 'ingest.http.listen', address: http.listen, used: has('ingest') && http.enabled },
+    { key: 'metrics.listen', address: config.metrics.listen, used: has('metrics') },
+    { key: 'grpc.listen', address: config.grpc.listen ?? defaultGrpcListen(services), used: true },
+    { key: 'ops.listen', address: config.ops.listen ?? defaultOpsListen(services), used: true },
+  ].filter(({ used }) => used);
+}
+
+/** Throws, naming every address that somebody else holds and how to choose another. */
+export async function assertFree(listeners: readonly Listener[]): Promise<void> {
+  const free = await Promise.all(listeners.map(({ address }) => isFree(address)));
+  const taken = listeners.filter((_, at) => !free[at]);
+  if (taken.length === 0) return;
+  const names = taken.map(({ key, address }) => `${address} (${key})`).join(', ');
+  throw new CommandError(
+    EXIT.failure,
+    `already in use: ${names}`,
+    `stop what holds it, or choose another: ${taken.map(another).join(' ')}`,
+  );
+}
+
+function another({ key, address }: Listener): string {
+  if (!key.endsWith('.listen')) return `(${key})`;
+  const { host, port } = parseListenAddress(address);
+  const other = formatListenAddress({ host, port: port > 64_000 ? port - 1_000 : port + 1_000 });
+  return `--set ${key}=${other}`;
+}
+
+function isFree(address: string): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(false);
+      else reject(new CommandError(EXIT.failure, `cannot listen on ${address}: ${error.code}`));
+    });
+    server.listen(parseListenAddress(address), () => server.close(() => resolve(true)));
+  });
+}
