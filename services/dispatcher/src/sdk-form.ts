@@ -3,9 +3,6 @@ import type { common, keeper } from '@malabar/contracts';
 import type { Delivery } from './delivery.js';
 import type { Attempt } from './target.js';
 
-/** The header of a job in which ingest keeps the trace id that a pepperbus producer was told. */
-const TRACE_HEADER = 'inTraceId';
-
 export const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 /** What the SDKs get to say which topics they serve. */
@@ -74,6 +71,7 @@ function envelope(
   };
 }
 
+/** The producer's trace: what ingest told a pepperbus producer as inTraceId. */
 function traceId(job: common.Job): string {
-  return job.headers[TRACE_HEADER] ?? job.traceParent.split('-')[1] ?? '';
+  return job.traceParent.split('-')[1] ?? '';
 }

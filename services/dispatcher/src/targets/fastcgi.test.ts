@@ -169,14 +169,15 @@ needs(describe, fpmIsHere)('php-fpm', () => {
   });
 
   test('the script gets pepperbus envelopes, six fields and four parameters', async () => {
-    const job = { body: Buffer.from('{"a":"\u961f &=+"}'), headers: { inTraceId: '17-0-12017' } };
+    const traceParent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const job = { body: Buffer.from('{"a":"\u961f &=+"}'), traceParent };
     const deliveries = leased([job, { body: Buffer.from([0xff, 0]) }], { attempt: 2 });
     const retry = keeper.RetryPolicy.fromPartial({ attempts: 5 });
     const { error } = await use().deliver(attemptOf({ topic: 'echo', deliveries, retry }));
     const [jobs, fields, server] = JSON.parse(error);
     expect(jobs[0]).toEqual({
       id: deliveries[0]?.jobId,
-      inTraceId: '17-0-12017',
+      inTraceId: '0af7651916cd43dd8448eb211c80319c',
       content: '{"a":"\u961f &=+"}',
       retrying: 1,
       RetryTimes: 2,
