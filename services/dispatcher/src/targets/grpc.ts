@@ -247,7 +247,8 @@ export class WorkerRunner implements Runner {
     const { link, prefetch } = this.#context;
     const places = this.#places();
     if (places === 0) this.#buffer.release();
-    if (this.#retired || this.#settings.config.paused) {
+    // Without workers we leave our share of the concurrency to dispatchers that have some.
+    if (this.#retired || this.#settings.config.paused || this.#workers.size === 0) {
       this.#subscription?.end();
       this.#subscription = undefined;
       return;
