@@ -11,6 +11,8 @@ const OPTIONS = {
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.initial_reconnect_backoff_ms': 50,
   'grpc.max_reconnect_backoff_ms': 2_000,
+  // HTTP/2's default of 64 KiB holds one batch of deliveries: the next would wait for a round trip.
+  'grpc-node.flow_control_window': 1024 * 1024,
 };
 
 /** A gRPC connection to one address. */
