@@ -10,7 +10,7 @@ const OPTIONS = {
   ...CONNECTION_OPTIONS,
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.initial_reconnect_backoff_ms': 50,
-  'grpc.max_reconnect_backoff_ms': 2_000,
+  'grpc.max_reconnect_backoff_ms': 1_000,
   // HTTP/2's default of 64 KiB holds one batch of deliveries: the next would wait for a round trip.
   'grpc-node.flow_control_window': 1024 * 1024,
 };

@@ -40,7 +40,9 @@ const CODES: Partial<Record<status, ErrorCode>> = {
 export function fromStatus(thrown: ServiceError, path: string, address: string): BusError {
   const code = thrown.metadata?.get(CODE_KEY)[0];
   if (code !== undefined) return new BusError(errorCode(String(code)), thrown.details);
-  const message = `${path} at ${address}: ${thrown.details || thrown.message}`;
+  // grpc-js ends some texts with an empty note.
+  const details = (thrown.details || thrown.message).replace(/[.\s]*Resolution note:\s*$/, '');
+  const message = `${path} at ${address}: ${details}`;
   return new BusError(transportCode(thrown), message, { cause: thrown });
 }
 

@@ -3,6 +3,9 @@ import { type Clock, reconnectDelayMs, sleep, toBusError } from '@malabar/core';
 import type { Client } from '@malabar/rpc';
 import type { Logger } from '@malabar/telemetry';
 
+/** One small call a second is cheap, and a bus that starts up waits for its configuration. */
+const RECONNECT_MS_MAX = 1_000;
+
 export interface WatchOptions {
   keeper: Client<typeof keeper.KeeperServiceDefinition>;
   instanceId: string;
@@ -57,7 +60,11 @@ export function watchBusConfig(options: WatchOptions): { stop(): void } {
           'the keeper is away; going on as before',
         );
       }
-      await sleep(clock, reconnectDelayMs(attempt++, random), stopping.signal);
+      await sleep(
+        clock,
+        reconnectDelayMs(attempt++, random, 50, RECONNECT_MS_MAX),
+        stopping.signal,
+      );
     }
   }
 

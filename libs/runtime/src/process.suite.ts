@@ -8,7 +8,7 @@ import type { Module, RunningModule, ServiceName } from './module.js';
 import { type RunningProcess, start } from './process.js';
 
 /** Settings of a process on ports of its own; `flags` as the command line gives them. */
-export function settings(flags: Record<string, string> = {}): MalabarConfig {
+function settings(flags: Record<string, string> = {}): MalabarConfig {
   const listen = { 'grpc.listen': '127.0.0.1:0', 'ops.listen': '127.0.0.1:0' };
   return loadConfig({ env: {}, flags: { ...listen, node: 'test-node', ...flags } });
 }
