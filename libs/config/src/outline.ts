@@ -25,7 +25,7 @@ export function outline(schema: z.ZodType, path: string[] = []): Entry[] {
   if (inner instanceof z.ZodRecord)
     return outline(inner.valueType as z.ZodType, [...path, '<name>']);
   const type = (z.globalRegistry.get(inner)?.type as string | undefined) ?? '';
-  const required = fallback === undefined && !optional;
+  const required = fallback === undefined && !optional && path.at(-1) !== '<name>';
   return [{ path, type, about, fallback, required, later: false }];
 }
 

@@ -181,8 +181,8 @@ export function fail(context: z.RefinementCtx, message: string, path: string[] =
 
 function nameFault(name: string): string | undefined {
   if (name.length === 0 || name.length > 128) return 'has 1 to 128 characters';
-  // '.' and '..' would walk in URLs and paths, '__proto__' in objects.
-  if (name === '.' || name === '..' || name === '__proto__') return `cannot be '${name}'`;
+  // They would walk in URLs and paths.
+  if (name === '.' || name === '..') return `cannot be '${name}'`;
   return /^[A-Za-z0-9_.-]+$/.test(name) ? undefined : 'has only letters, digits, _ . -';
 }
 

@@ -43,7 +43,7 @@ function listener(address: string, about: string) {
 const ingest = section({
   redis: listener('127.0.0.1:6380', 'The Redis protocol: LPUSH, ADDJOB, GETJOB and others.'),
   pepperbus: listener('127.0.0.1:12017', 'The Redis protocol as pepperbus clients speak it.'),
-  http: listener('127.0.0.1:7480', 'HTTP: POST /v1/queues/<queue>/jobs.'),
+  http: listener('127.0.0.1:7480', 'HTTP: `POST /v1/queues/<queue>/jobs`.'),
   insecure: onOff
     .prefault(false)
     .describe('Lets these listeners leave loopback while queues have no password.'),

@@ -97,9 +97,10 @@ export const fastcgiSchema = section({
 /** The object form `target: { http: ... }`. */
 export const httpSchema = section({
   url: url.describe('Where each job is posted.'),
-  headers: named('header', secret)
-    .prefault({})
-    .describe('Sent with every request; a value may be { secret: file:/path }.'),
+  headers: named(
+    'header',
+    secret.describe('Sent with every request; may be { secret: file:/path }.') as Field<Secret>,
+  ).prefault({}),
   format: oneOf('raw', 'pepperbus')
     .prefault('raw')
     .describe('`raw` posts the body and goes by the status, `pepperbus` posts the SDK form.'),

@@ -35,6 +35,11 @@ export function parseYaml(file: string, text: string): YamlFile {
     Alias(_, alias) {
       if (!alias.resolve(document)) broken.push(at(alias.range?.[0] ?? 0, '', NO_ANCHOR));
     },
+    // The schema would skip it without a word.
+    Pair(_, { key }) {
+      if (!isScalar(key) || key.value !== '__proto__') return;
+      broken.push(at(key.range?.[0] ?? 0, '', "nothing can be called '__proto__'"));
+    },
   });
   if (broken.length > 0) throw new ConfigError(broken);
   const root = document.contents as Node | null;

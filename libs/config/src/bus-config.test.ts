@@ -1,0 +1,157 @@
+import { keeper } from '@malabar/contracts';
+import { hashPassword, verifyPassword } from '@malabar/core';
+import { expect, test } from 'vitest';
+import { createPasswordHashes, type Environment, readConfig, toBusConfig } from './index.js';
+
+function busConfig(
+  text: string,
+  env: Environment = {},
+  hashes = createPasswordHashes(),
+): Promise<keeper.BusConfig> {
+  const { config, fault } = readConfig({ file: 'f', text });
+  return toBusConfig(config.documents, { env, hashes, fault });
+}
+
+const FULL = `
+systems: { shop: }
+queues:
+  paid:
+    system: shop
+    retention: 7d
+    limits: { body: 64KiB, ready: 0 }
+    topics:
+      ship:
+        target:
+          fastcgi:
+            address: unix:/run/fpm
+            script: /srv/x.php
+            connections: 6
+            connect_timeout: 2s
+            idle_timeout: 5s
+            requests_per_connection: 100
+            ping: true
+        chunk: 20
+        timeout: 1m
+        delay: 10s
+        start: beginning
+        paused: true
+        retry: { attempts: 4, ladder: [1s, 1m], jitter: 0, age: 1d, crashes: 2 }
+      mail:
+        target: { http: { url: 'http://x/y', headers: { x-key: { secret: env:KEY } } } }
+  archive: { topics: { all: { target: pull }, live: { target: grpc } } }
+`;
+
+test('a document reaches the contract with all it says', async () => {
+  const { release, queues } = await busConfig(FULL, { KEY: 'a key' });
+  expect(release).toBe(0);
+  expect(queues.map(({ name }) => name)).toEqual(['archive', 'paid']);
+  expect(queues[1]).toEqual({
+    name: 'paid',
+    system: 'shop',
+    passwordHash: '',
+    retentionMs: 604_800_000,
+    bodyBytesMax: 65_536,
+    waitingMax: 0,
+    topics: [
+      expect.objectContaining({
+        name: 'mail',
+        concurrency: 8,
+        target: {
+          $case: 'http',
+          value: {
+            url: 'http://x/y',
+            headers: { 'x-key': 'a key' },
+            format: keeper.HttpFormat.RAW,
+            connectionsMax: 8,
+            connectTimeoutMs: 3_000,
+            responseBytesMax: 2 ** 20,
+            ping: false,
+          },
+        },
+      }),
+      {
+        name: 'ship',
+        passwordHash: '',
+        target: {
+          $case: 'fastcgi',
+          value: {
+            address: 'unix:/run/fpm',
+            script: '/srv/x.php',
+            connectionsMax: 6,
+            connectTimeoutMs: 2_000,
+            idleTimeoutMs: 5_000,
+            requestsPerConnection: 100,
+            ping: true,
+          },
+        },
+        concurrency: 6,
+        timeoutMs: 60_000,
+        delayMs: 10_000,
+        start: keeper.TopicStart.BEGINNING,
+        paused: true,
+        chunk: 20,
+        retry: {
+          attempts: 4,
+          backoff: keeper.Backoff.LADDER,
+          minMs: 1_000,
+          maxMs: 3_600_000,
+          jitter: 0,
+          ageMaxMs: 86_400_000,
+          crashesMax: 2,
+          ladderMs: [1_000, 60_000],
+        },
+      },
+    ],
+  });
+  expect(queues[0]?.topics.map(({ target }) => target?.$case)).toEqual(['pull', 'grpc']);
+});
+
+test('what the contract carries survives its own encoding', async () => {
+  const config = await busConfig(FULL, { KEY: 'a key' });
+  expect(keeper.BusConfig.decode(keeper.BusConfig.encode(config).finish())).toEqual(config);
+});
+
+test('passwords of queues and topics become hashes, and hashes stay as they are', async () => {
+  const made = await hashPassword('made before');
+  const { queues } = await busConfig(
+    `queues:
+       a: { password: 'pw:a', topics: { t: { target: pull, password: { secret: env:T } } } }
+       b: { password: '${made}', topics: { } }
+       c: { password: { secret: env:MADE }, topics: { } }`,
+    { T: 'pw of t', MADE: made },
+  );
+  expect(await verifyPassword('pw:a', queues[0]?.passwordHash ?? '')).toBe(true);
+  expect(await verifyPassword('pw of t', queues[0]?.topics[0]?.passwordHash ?? '')).toBe(true);
+  expect(queues[1]?.passwordHash).toBe(made);
+  expect(queues[2]?.passwordHash).toBe(made);
+});
+
+test('every secret that cannot be read is named with its line', async () => {
+  const text = `queues:
+  a:
+    password: { secret: file:/nowhere/a }
+    topics:
+      t: { target: { http: { url: 'http://x', headers: { k: { secret: env:K } } } } }
+  b: { password: { secret: env:EMPTY }, topics: { } }`;
+  await expect(busConfig(text, { EMPTY: '' })).rejects.toThrow(
+    [
+      'f:3:5: queues.a.password: the secret of file:/nowhere/a cannot be read: ENOENT',
+      'f:5:58: queues.a.topics.t.target.http.headers.k: the variable of env:K is not set',
+      'f:6:8: queues.b.password: the secret of env:EMPTY is empty',
+    ].join('\n'),
+  );
+});
+
+test('a password that did not change keeps its hash, over reloads and processes', async () => {
+  const text = (password: string): string =>
+    `queues: { a: { password: ${password}, topics: { } } }`;
+  const hash = async (password: string, hashes = createPasswordHashes()) =>
+    (await busConfig(text(password), {}, hashes)).queues[0]?.passwordHash;
+  const first = createPasswordHashes();
+  const before = await hash('same', first);
+  const kept = first.endRound();
+  expect(await hash('same', first)).toBe(before);
+  expect(await hash('same', createPasswordHashes(kept))).toBe(before);
+  expect(await hash('other', createPasswordHashes(kept))).not.toBe(before);
+  expect(await hash('other', first)).not.toBe(before);
+});

@@ -1,0 +1,82 @@
+import { fileSchema } from './documents.js';
+import { type Entry, outline } from './outline.js';
+import { variableOf } from './overrides.js';
+import { settingsSchema } from './settings.js';
+import { fastcgiSchema, httpSchema } from './target.js';
+
+const HEAD = `# Configuration
+
+Generated from the schema in libs/config; a test keeps it true. Rewrite it with \`npm run docs:config\`.
+
+One YAML file, \`malabar.yaml\`, holds the settings of a process and the documents of the whole bus (systems, queues,
+topics). [deploy/examples](../deploy/examples) has files to start from. \`malabar config check\` names every fault as
+\`file:line:column: key: reason\`; \`malabar config show\` prints what is in force.
+
+- **Order.** Defaults, then the file, then the environment, then flags (\`--set ingest.redis.listen=127.0.0.1:0\`): the
+  later one wins. Documents come from the file only. An empty variable counts as not set; an unknown \`MALABAR_*\`
+  variable is a fault. (\`MALABAR_ADDRESS\` and \`MALABAR_PASSWORD\` belong to the \`malabar\` command.)
+- **Keys** are snake_case, and only that. An unknown key is a fault, and so is one that a later version brings.
+- **Durations** have a unit: \`250ms\`, \`30s\`, \`5m\`, \`2h\`, \`7d\`. **Sizes** are bytes or \`64KiB\`, \`1MiB\`, \`2GiB\`,
+  \`1TiB\`. **Counts** may have underscores: \`5_000_000\`.
+- **Addresses** are \`host:port\` or \`[::1]:port\`; to listen, port 0 lets the system choose.
+- **Secrets** are text, \`{ secret: file:/path }\` or \`{ secret: env:NAME }\`. A password may also be the hash that
+  \`malabar config hash-password\` prints. No log and no message shows them.
+- **Required** keys are so where the mapping that holds them is written: \`tls: {}\` needs \`cert\`, no \`tls\` needs nothing.
+- **Names** of systems, queues and topics have 1 to 128 letters, digits, \`_\`, \`.\` or \`-\`.
+- **Hot or not.** Saving the file changes systems, queues and topics at once. Settings of a process need a restart;
+  the log says which ones. A file with a fault changes nothing.
+`;
+
+const TARGETS = `## Targets
+
+| short form | stands for |
+| --- | --- |
+| \`fastcgi://unix:/run/php/php-fpm.sock/srv/shop/consume.php\` | a socket path up to the first \`.sock\`, then the script |
+| \`fastcgi://127.0.0.1:9000/srv/shop/consume.php\` | php-fpm over TCP, then the script |
+| \`https://sms.internal/jobs\` | \`{ http: { url: ... } }\`; also \`http://\` |
+| \`grpc\` | workers that connect to the dispatcher |
+| \`pull\` | consumers that fetch: RPOP, GETJOB |
+
+The mappings below say the same with more settings, e.g. \`target: { fastcgi: { address: ..., script: ... } }\`. The
+concurrency of a topic cannot be above the connections of its target: a request without a connection would wait
+while its time runs. \`command\` targets are not supported yet.
+`;
+
+/** docs/config.md. */
+export function configReference(): string {
+  const entries = outline(fileSchema);
+  const documents = entries.filter(({ path }) => path[0] === 'systems' || path[0] === 'queues');
+  const later = entries.filter((entry) => entry.later).map(({ path }) => `\`${path.join('.')}\``);
+  return [
+    HEAD,
+    `## Settings of a process\n\n${settingsTable(outline(settingsSchema))}\n`,
+    `## Systems, queues and topics\n\n${table(documents.filter((entry) => !entry.later))}\n`,
+    TARGETS,
+    `### target.fastcgi\n\n${table(outline(fastcgiSchema))}\n`,
+    `### target.http\n\n${table(outline(httpSchema))}\n`,
+    `## Not supported yet\n\nRefused with that message: ${later.join(', ')}.\n`,
+  ].join('\n');
+}
+
+function settingsTable(entries: readonly Entry[]): string {
+  const rows = entries.map((entry) => [...cells(entry), `\`${variableOf(entry.path)}\``]);
+  return lines([['key', 'value', 'default', 'meaning', 'variable'], ...rows]);
+}
+
+function table(entries: readonly Entry[]): string {
+  return lines([['key', 'value', 'default', 'meaning'], ...entries.map(cells)]);
+}
+
+function cells({ path, type, about, fallback, required }: Entry): string[] {
+  return [`\`${path.join('.')}\``, type, required ? 'required' : shown(fallback), about];
+}
+
+function shown(fallback: unknown): string {
+  if (fallback === undefined) return '';
+  return `\`${Array.isArray(fallback) ? fallback.join(', ') : String(fallback)}\``;
+}
+
+function lines([head, ...rows]: string[][]): string {
+  const line = (row: readonly string[] = []): string => `| ${row.join(' | ')} |`;
+  return [line(head), line(head?.map(() => '---')), ...rows.map(line)].join('\n');
+}
