@@ -93,7 +93,7 @@ const retry = retryFields.transform((given, context): RetryDocument => {
 });
 
 /** A topic as the file says it. */
-export const topicFields = section({
+const topicFields = section({
   target: target.describe(
     'Where deliveries go: `fastcgi://...`, `http(s)://...`, `grpc`, `pull`, or a mapping (below).',
   ),
