@@ -4,6 +4,7 @@
 //   record  a file that gets one line of JSON for each time that the job starts
 //   ms      for "slow": how long
 //   times   for "fail-until": the try that succeeds
+// "hang-at-first" never ends at its first try and succeeds at the others.
 // Content that is no JSON object succeeds.
 
 function act(array $job, string $queue, string $topic)
@@ -34,6 +35,11 @@ function act(array $job, string $queue, string $topic)
             $until = microtime(true) + $order['ms'] / 1000;
             while (($left = $until - microtime(true)) > 0) {
                 usleep((int) ($left * 1e6) + 1);
+            }
+            return 0;
+        case 'hang-at-first':
+            if ($job['RetryTimes'] == 1) {
+                sleep(60);
             }
             return 0;
         case 'error':
