@@ -1,5 +1,15 @@
 import { common } from '@malabar/contracts';
 
+/** `1 queue`, `2 queues`. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${formatCount(count)} ${count === 1 ? one : many}`;
+}
+
+/** Unix milliseconds as local time of day with milliseconds, e.g. `09:30:05.123`. */
+export function formatTimeOfDay(unixMs: number): string {
+  return `${formatTime(unixMs).slice(11)}.${String(unixMs % 1000).padStart(3, '0')}`;
+}
+
 /** A count with thousands separators. */
 export function formatCount(value: number): string {
   return value.toLocaleString('en');

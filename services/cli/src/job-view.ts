@@ -1,5 +1,5 @@
 import { common, type storage } from '@malabar/contracts';
-import { formatBody, formatSpan, formatTime, outcomeName, stateName } from './format.js';
+import { formatBody, formatSpan, formatTime, outcomeName, plural, stateName } from './format.js';
 import type { Style, Terminal } from './terminal.js';
 
 /** A job for --json: the body as text, or as base64 under another name if it is none. */
@@ -85,8 +85,8 @@ function printDelivery(terminal: Terminal, delivery: storage.Delivery): void {
 
 function detail(delivery: storage.Delivery): string {
   const parts: string[] = [];
-  if (delivery.attempts > 0) parts.push(`${delivery.attempts} attempts`);
-  if (delivery.crashes > 0) parts.push(`${delivery.crashes} crashes`);
+  if (delivery.attempts > 0) parts.push(plural(delivery.attempts, 'attempt'));
+  if (delivery.crashes > 0) parts.push(plural(delivery.crashes, 'crash', 'crashes'));
   if (delivery.quarantined) parts.push('quarantined');
   if (delivery.state === common.DeliveryState.SCHEDULED)
     parts.push(`due ${formatTime(delivery.dueAtMs)}`);

@@ -10,6 +10,8 @@ export interface Listener {
   key: string;
   /** host:port. */
   address: string;
+  /** No setting: the user must edit the file that `key` names. */
+  fixed?: boolean;
 }
 
 /** The listeners of a process that runs these services. */
@@ -39,15 +41,16 @@ export async function assertFree(listeners: readonly Listener[]): Promise<void> 
   const taken = listeners.filter((_, at) => !free[at]);
   if (taken.length === 0) return;
   const names = taken.map(({ key, address }) => `${address} (${key})`).join(', ');
+  const others = taken.filter(({ fixed }) => !fixed).map(another);
+  const choose = others.length > 0 ? `, or choose another: ${others.join(' ')}` : '';
   throw new CommandError(
     EXIT.failure,
     `already in use: ${names}`,
-    `stop what holds it, or choose another: ${taken.map(another).join(' ')}`,
+    `stop what holds it (another malabar?)${choose}`,
   );
 }
 
 function another({ key, address }: Listener): string {
-  if (!key.endsWith('.listen')) return `(${key})`;
   const { host, port } = parseListenAddress(address);
   const other = formatListenAddress({ host, port: port > 64_000 ? port - 1_000 : port + 1_000 });
   return `--set ${key}=${other}`;

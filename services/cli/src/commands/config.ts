@@ -11,6 +11,7 @@ import { Command } from 'commander';
 import { defaultFile } from '../client-command.js';
 import type { CommandContext } from '../context.js';
 import { CommandError, EXIT } from '../exit.js';
+import { plural } from '../format.js';
 import { collect, settingFlags } from '../settings.js';
 
 const EXAMPLES = `
@@ -53,7 +54,7 @@ async function check(
   });
   const topics = queues.reduce((sum, queue) => sum + queue.topics.length, 0);
   if (json) terminal.line(JSON.stringify({ file, queues: queues.length, topics }));
-  else terminal.line(`${file}: ok, ${queues.length} queues, ${topics} topics`);
+  else terminal.line(`${file}: ok, ${plural(queues.length, 'queue')}, ${plural(topics, 'topic')}`);
 }
 
 function showCommand(context: CommandContext): Command {

@@ -13,8 +13,8 @@ import {
 } from '../demo/consumers.js';
 import { introduce, suggest } from '../demo/guide.js';
 import { createStory, type Story } from '../demo/story.js';
-import { countWaiting, walk } from '../demo/walk.js';
-import { formatCount } from '../format.js';
+import { countWaiting, untilReady, walk } from '../demo/walk.js';
+import { plural } from '../format.js';
 import { assertFree, listenersOf } from '../listeners.js';
 import { modules } from '../module.js';
 import { collect, settingFlags } from '../settings.js';
@@ -102,6 +102,7 @@ async function play(
   const over = new AbortController();
   const { signal } = over;
   try {
+    await untilReady(running.opsAddress, clock);
     introduce(terminal, setting);
     const redis = config.ingest.redis.listen;
     const told = walk({ terminal, clock, story, storage: client, redis, signal });
@@ -123,7 +124,9 @@ async function farewell(
 ): Promise<void> {
   const waiting = await countWaiting(client);
   const kept =
-    waiting === 0 ? 'everything is delivered' : `${formatCount(waiting)} deliveries are kept`;
+    waiting === 0
+      ? 'everything is delivered'
+      : `${plural(waiting, 'delivery is', 'deliveries are')} kept`;
   terminal.line();
   terminal.line(`Draining: ${kept}.`);
 }

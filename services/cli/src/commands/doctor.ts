@@ -9,6 +9,7 @@ import { checkDescriptors, checkDisk, checkNode, descriptorLimit } from '../doct
 import { checkServices } from '../doctor/services.js';
 import { checkDelivery, checkFastcgi } from '../doctor/targets.js';
 import { CommandError, EXIT } from '../exit.js';
+import { plural } from '../format.js';
 import { renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
@@ -88,7 +89,7 @@ async function releaseOf(bus: Bus, timeoutMs: number): Promise<Finding[]> {
   const request = keeper.WatchConfigRequest.fromPartial({ instanceId: 'malabar doctor' });
   for await (const { config } of bus.client('keeper').watchConfig(request, { timeoutMs })) {
     if (!config) continue;
-    const seen = `${config.release}, with ${config.queues.length} queues`;
+    const seen = `${config.release}, with ${plural(config.queues.length, 'queue')}`;
     return [fine('configuration release', seen), ...(await checkFastcgi(config))];
   }
   throw new BusError('UNAVAILABLE', 'the keeper has no configuration');

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { type ClientOptions, clientCommand, withBus } from '../client-command.js';
 import type { CommandContext } from '../context.js';
 import { CommandError, EXIT } from '../exit.js';
-import { formatCount } from '../format.js';
+import { plural } from '../format.js';
 import { createProgress, type Progress } from '../progress.js';
 
 interface VerifyOptions extends ClientOptions {
@@ -51,8 +51,10 @@ async function verify(context: CommandContext, options: VerifyOptions): Promise<
   else {
     for (const problem of problems) terminal.line(`${terminal.style('red', 'broken')}  ${problem}`);
     const found =
-      problems.length === 0 ? terminal.style('green', 'clean') : `${problems.length} problems`;
-    terminal.line(`${formatCount(jobs)} jobs, ${formatCount(deliveries)} deliveries: ${found}`);
+      problems.length === 0 ? terminal.style('green', 'clean') : plural(problems.length, 'problem');
+    terminal.line(
+      `${plural(jobs, 'job')}, ${plural(deliveries, 'delivery', 'deliveries')}: ${found}`,
+    );
   }
   if (problems.length > 0) context.exitCode = EXIT.failure;
 }

@@ -50,6 +50,7 @@ function httpTargets({ documents }: MalabarConfig): { topic: string; url: string
 export function consumerListeners(config: MalabarConfig): Listener[] {
   return httpTargets(config).map(({ topic, url }) => ({
     key: `the target of demo/${topic} in deploy/demo/malabar.yaml`,
+    fixed: true,
     address: new URL(url).host,
   }));
 }

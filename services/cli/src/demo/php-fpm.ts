@@ -79,6 +79,10 @@ export async function startPhpFpm(
   ];
   // Its own group: the Ctrl-C that drains the bus must not end the consumer first.
   const child = spawn(program, args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
+  // A second Ctrl-C ends us at once, and must not leave it behind.
+  const end = (): void => void child.kill('SIGTERM');
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
   const lines: string[] = [];
   createInterface({ input: child.stderr }).on('line', (line) => {
     if (lines.length < 20) lines.push(line);

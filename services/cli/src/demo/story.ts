@@ -1,5 +1,5 @@
 import type { Clock } from '@malabar/core';
-import { firstLine } from '../format.js';
+import { firstLine, formatTimeOfDay } from '../format.js';
 import type { Style, Terminal } from '../terminal.js';
 
 /** Tells what happens, one line an event. */
@@ -30,7 +30,7 @@ export function labelOf(body: string): string {
 
 export function createStory(terminal: Terminal, clock: Clock): Story {
   function tell(verb: string, style: Style, job: Told, text: string): void {
-    const time = new Date(clock.now()).toISOString().slice(11, 23);
+    const time = formatTimeOfDay(clock.now());
     const label = labelOf(job.body).padEnd(5);
     const word = terminal.style(style, verb.padEnd(9));
     terminal.line(`${terminal.style('dim', time)}  ${word}  ${label}  ${text}`);

@@ -2,7 +2,7 @@ import { common, type storage } from '@malabar/contracts';
 import { type Clock, sleep } from '@malabar/core';
 import type { Client } from '@malabar/rpc';
 import { printQueues } from '../commands/queues.js';
-import { formatCount } from '../format.js';
+import { plural } from '../format.js';
 import { printJob } from '../job-view.js';
 import type { Terminal } from '../terminal.js';
 import { connectRedis } from './redis-producer.js';
@@ -25,6 +25,16 @@ export interface Walk {
   signal: AbortSignal;
 }
 
+/** Resolves when the process says that it is ready, or patience ends. */
+export async function untilReady(opsAddress: string, clock: Clock): Promise<void> {
+  const endMs = clock.now() + PATIENCE_MS;
+  while (clock.now() < endMs) {
+    const { ok } = await fetch(`http://${opsAddress}/readyz`);
+    if (ok) return;
+    await sleep(clock, LOOK_MS);
+  }
+}
+
 /** Says what an earlier run left, pushes some jobs, waits for them and shows what the bus knows. */
 export async function walk(walk: Walk): Promise<void> {
   await tellBacklog(walk);
@@ -36,7 +46,7 @@ export async function walk(walk: Walk): Promise<void> {
 async function tellBacklog({ terminal, storage }: Walk): Promise<void> {
   const waiting = await countWaiting(storage);
   if (waiting === 0) return;
-  const text = `Going on where it stopped: ${formatCount(waiting)} deliveries were kept.`;
+  const text = `Going on where it stopped: ${plural(waiting, 'delivery was', 'deliveries were')} kept.`;
   terminal.line(terminal.style('bold', text));
   terminal.line();
 }
