@@ -223,7 +223,7 @@ test('a host name that does not resolve is not delivered', async () => {
 
 test('what waited for a connection in vain was not delivered', async () => {
   const { target } = await serve(() => {}, { connectionsMax: 1 });
-  const first = target.deliver(attemptOf({ timeoutMs: 400 }));
+  const first = target.deliver(attemptOf({ timeoutMs: 2_000 }));
   const second = target.deliver(attemptOf({ timeoutMs: 100 }));
   expect((await second).kind).toBe(RELEASE);
   expect(await first).toMatchObject({ kind: RETRY, errorCode: 'TIMEOUT' });
