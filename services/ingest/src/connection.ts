@@ -11,6 +11,8 @@ const OUTPUT_BYTES_MAX = 1024 * 1024;
 const SLOTS_MAX = 10_000;
 /** A client that takes none of its replies for so long is cut off. */
 export const SLOW_READER_TIMEOUT_MS = 30_000;
+/** After our last reply and the end of our side, the client gets this long to close its own. */
+const LINGER_MS = 2_000;
 
 /** Memory of commands that have not arrived whole, over all connections. */
 export interface GatheringBudget {
@@ -174,7 +176,7 @@ export class Connection {
       run();
     }
     this.#write();
-    if (this.#stopped && !this.#blocked(2)) this.#goOn();
+    if (this.#stopped && !this.#ending && !this.#blocked(2)) this.#goOn();
     if (this.#ending && !this.#held && this.lastSlot === undefined) this.#finish();
   }
 
@@ -318,7 +320,7 @@ export class Connection {
     this.socket.end();
     // A peer that never closes its side would keep the descriptor for ever.
     const { clock } = this.#options;
-    this.#cancelSlowReader ??= clock.after(SLOW_READER_TIMEOUT_MS, () => this.socket.destroy());
+    this.#cancelSlowReader ??= clock.after(LINGER_MS, () => this.socket.destroy());
     this.socket.resume();
   }
 

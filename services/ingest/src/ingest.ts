@@ -84,6 +84,11 @@ export class Ingest {
     this.#startedAtMs = clock.now();
   }
 
+  /** Open connections over all listeners. */
+  get connections(): number {
+    return this.#limit.open;
+  }
+
   /** Takes a release of the configuration into use. */
   configure(config: keeper.BusConfig): void {
     this.intake.configure(config);

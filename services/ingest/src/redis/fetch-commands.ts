@@ -1,5 +1,5 @@
 import { common } from '@malabar/contracts';
-import { BusError, toBusError } from '@malabar/core';
+import { BusError, sleep, toBusError } from '@malabar/core';
 import { parsePlace } from '../access.js';
 import { type Connection, type Reply, Slot } from '../connection.js';
 import { errorText } from '../error-text.js';
@@ -13,6 +13,7 @@ const COUNT_MAX = 1000;
 /** One place: how long one call of storage may wait. Several: how long each gets in turn. */
 const WAIT_MS_MAX = 20_000;
 const TURN_MS = 100;
+const EMPTY_PAUSE_MS = 10;
 
 /** Fetching clients: take, acknowledge, give back, ask for more time. */
 export const fetchCommands: RedisCommands = {
@@ -99,8 +100,11 @@ async function take(
   const items: string[] = [];
   await takeInTurn(session, connection, wish, 0, items);
   while (wish.waits && items.length === 0 && clock.now() < until && !signal.aborted) {
-    const waitMs = Math.min(turnMs, until - clock.now());
+    const began = clock.now();
+    const waitMs = Math.min(turnMs, until - began);
     await takeInTurn(session, connection, wish, waitMs, items);
+    // A storage that answers "nothing" without waiting must not make us spin.
+    if (items.length === 0 && clock.now() === began) await sleep(clock, EMPTY_PAUSE_MS, signal);
   }
   return items.length > 0 ? session.encoder.array(items) : session.encoder.nilArray();
 }
@@ -186,14 +190,9 @@ function settle(session: RedisSession, connection: Connection, kind: common.Outc
   const slot = new Slot(connection);
   connection.open(slot, 0);
   Promise.all(outcomes.map((outcome) => settler.settle(outcome))).then(
-    (current) => slot.resolve(settledReply(session, current.filter(Boolean).length)),
+    // As in Disque: receipts whose lease had ended do not count.
+    (current) => slot.resolve(session.encoder.integer(current.filter(Boolean).length)),
     (thrown) => slot.resolve(errorText(toBusError(thrown))),
   );
   return undefined;
-}
-
-function settledReply(session: RedisSession, count: number): string {
-  if (count > 0) return session.encoder.integer(count);
-  const text = 'the lease had ended: the job was settled already or is with another consumer';
-  return errorText(new BusError('STALE_LEASE', text));
 }

@@ -1,0 +1,73 @@
+import { common, ingest as contract } from '@malabar/contracts';
+import { Channel, systemClock } from '@malabar/core';
+import type { CallContext } from '@malabar/rpc';
+import { expect, test } from 'vitest';
+import { type RigOptions, startRig } from './rig.suite.js';
+import { createIngestService } from './service.js';
+import { queueConfig } from './storage-double.suite.js';
+
+const job = (body: string, more: Partial<common.Job> = {}) =>
+  common.Job.fromPartial({ body: Buffer.from(body), ...more });
+
+function context(authorization?: string, peer = '127.0.0.1:1'): CallContext {
+  const metadata = new Map<string, string>();
+  if (authorization) {
+    metadata.set('authorization', `Basic ${Buffer.from(authorization).toString('base64')}`);
+  }
+  return { signal: new AbortController().signal, metadata, peer };
+}
+
+async function startService(options: RigOptions = {}) {
+  const rig = await startRig(options);
+  const { intake, rules } = rig.ingest;
+  const service = createIngestService({ intake, rules, clock: systemClock, open: true });
+  return { ...rig, service };
+}
+
+test('one job gets an id and the level of safety; a refused one its error', async () => {
+  const { service, storage } = await startService();
+  const answer = await service.submit({ queue: 'q', job: job('x', { key: 'k' }) }, context());
+  expect(answer).toMatchObject({ duplicate: false, durability: contract.Durability.FSYNC });
+  expect(storage.jobs[0]?.job.key).toBe('k');
+  const big = service.submit({ queue: 'q', job: job('x'.repeat(2000)) }, context());
+  await expect(big).rejects.toMatchObject({ code: 'TOO_LARGE' });
+  const none = service.submit({ queue: 'none', job: job('x') }, context());
+  await expect(none).rejects.toMatchObject({ code: 'UNKNOWN_QUEUE' });
+});
+
+test('in a batch one refused job does not refuse the others', async () => {
+  const { service, storage } = await startService();
+  const jobs = [job('a'), job('x'.repeat(2000)), job('b', { priority: 10 }), job('c')];
+  const { results } = await service.submitBatch({ queue: 'q', jobs }, context());
+  expect(results.map(({ fault }) => fault?.code)).toEqual([
+    undefined,
+    'TOO_LARGE',
+    'INVALID',
+    undefined,
+  ]);
+  expect(storage.bodies()).toEqual(['a', 'c']);
+});
+
+test('a stream is answered in the order of its requests, faults included', async () => {
+  const { service } = await startService();
+  const requests = new Channel<contract.SubmitStreamRequest>();
+  requests.push({ requestId: 7, queue: 'q', jobs: [job('a'), job('b')] });
+  requests.push({ requestId: 8, queue: 'none', jobs: [job('c')] });
+  requests.push({ requestId: 9, queue: 'q', jobs: [] });
+  requests.end();
+  const answers: contract.SubmitStreamResponse[] = [];
+  for await (const answer of service.submitStream(requests, context())) answers.push(answer);
+  expect(answers.map(({ requestId }) => requestId)).toEqual([7, 8, 9]);
+  expect(answers[0]?.results).toHaveLength(2);
+  expect(answers[1]?.fault?.code).toBe('UNKNOWN_QUEUE');
+});
+
+test('a password is asked of callers from outside, not of the bus itself', async () => {
+  const queues = [queueConfig('q', { password: 'hash of p' })];
+  const { service } = await startService({ queues });
+  const submit = (by: CallContext) => service.submit({ queue: 'q', job: job('x') }, by);
+  await expect(submit(context())).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  await expect(submit(context('q:wrong'))).rejects.toMatchObject({ code: 'WRONG_PASSWORD' });
+  await expect(submit(context('q:p'))).resolves.toMatchObject({ duplicate: false });
+  await expect(submit(context(undefined, 'local'))).resolves.toMatchObject({ duplicate: false });
+});
