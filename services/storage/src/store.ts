@@ -182,6 +182,12 @@ export class Store {
     return overlay(await this.options.engine.scan(range));
   }
 
+  /** The same for readers that must not be overtaken: nothing changes before `use` has the page. */
+  async scanFor(range: KeyRange, use: (page: Page) => void): Promise<void> {
+    const overlay = this.writes.overlay(range);
+    use(overlay(await this.options.engine.scan(range)));
+  }
+
   /**
    * Reads several short stretches whole, as they are in the moment in which `use` is called with them:
    * for decisions that must not be overtaken.

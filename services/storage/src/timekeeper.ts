@@ -48,11 +48,14 @@ export class Timekeeper {
     const { store, onReady } = this.options;
     const { clock, log } = store.options;
     for (const scan of topic.advance(clock.now())) {
-      const loaded = store.scan(scan.range).then((page) => {
+      const loaded = store.scanFor(scan.range, (page) => {
         scan.loaded(page, clock.now());
         onReady(topic);
       });
-      loaded.catch((err) => log.error({ err }, 'cannot read the deliveries that are due'));
+      loaded.catch((err) => {
+        scan.failed();
+        log.error({ err }, 'cannot read the deliveries that are due');
+      });
     }
     if (topic.unmaturedFrom === undefined || topic.config.delayMs === 0) return;
     this.#mature(topic).catch((err) => log.error({ err }, 'cannot read the age of jobs'));

@@ -23,10 +23,11 @@ const before = (a: Mark, b: Mark): boolean =>
   a.dueAtMs < b.dueAtMs || (a.dueAtMs === b.dueAtMs && a.seq < b.seq);
 const markOf = (entry: Entry): Mark => ({ dueAtMs: entry.record.dueAtMs, seq: entry.seq });
 
-/** What a lane wants to read from the engine; `loaded` takes the answer. */
+/** What a lane wants to read from the engine; exactly one of `loaded` and `failed` takes the answer. */
 export interface LaneScan {
   range: KeyRange;
   loaded(page: Page, now: number): void;
+  failed(): void;
 }
 
 /**
@@ -118,8 +119,9 @@ export class Lane {
     const end = prefix + u48(now + 1);
     return {
       range: { start, end, limit: COUNT_LIMIT },
+      failed: () => this.#endScan(),
       loaded: (page) => {
-        this.#scanning = false;
+        this.#endScan();
         for (const [key] of page.records)
           if (this.isAppended(readU48(key, DUE_SEQ_AT))) this.dueCount++;
         this.#counted =
@@ -135,8 +137,9 @@ export class Lane {
     const start = this.#behind(horizon);
     return {
       range: { start, end: after(prefix), limit: WINDOW },
+      failed: () => this.#endScan(),
       loaded: (page) => {
-        this.#scanning = false;
+        this.#endScan();
         // The window was cut meanwhile: the page does not join on to it any more.
         if (this.#horizon !== horizon) return;
         const entries = page.records.map(([key, value]) => readEntry(key, value));
@@ -147,6 +150,10 @@ export class Lane {
         this.#horizon = page.next === undefined ? undefined : lastMark(page.next);
       },
     };
+  }
+
+  #endScan(): void {
+    this.#scanning = false;
   }
 
   #behind(mark: Mark): Key {

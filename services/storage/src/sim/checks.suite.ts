@@ -1,8 +1,8 @@
 import { common, storage } from '@malabar/contracts';
 import type { Topic } from '../core/topic.js';
 import { verify } from '../verify.js';
-import { dueOf, type ModelDelivery, type ModelJob, type ModelTopic } from './model.suite.js';
 import { settle } from './schedule.suite.js';
+import { dueOf, type ModelDelivery, type ModelJob, type ModelTopic } from './words.suite.js';
 import type { World } from './world.suite.js';
 
 const { READY, SCHEDULED, LEASED, DONE: IS_DONE, DEAD, DISCARDED } = common.DeliveryState;

@@ -2,8 +2,8 @@ import { common, storage } from '@malabar/contracts';
 import { checkQuiet } from './checks.suite.js';
 import { Dice } from './dice.suite.js';
 import { QUEUES, TOPICS, wholeConfig } from './documents.suite.js';
-import { dueOf } from './model.suite.js';
 import { takeStep } from './steps.suite.js';
+import { dueOf } from './words.suite.js';
 import { World, Wrong } from './world.suite.js';
 
 type Sabotage = ConstructorParameters<typeof World>[1];

@@ -3,14 +3,16 @@ import { frameBody, frameOffsets } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import { Browser } from '../browse.js';
 import { acceptedAt, type Lease } from '../core/lease.js';
+import { rollRecords } from '../core/log-record.js';
 import type { Engine, WriteBatch } from '../engine.js';
 import type { Session } from '../sessions.js';
 import { Store, type StoreOptions } from '../store.js';
 import { Trimmer } from '../trimmer.js';
 import type { Dice } from './dice.suite.js';
 import { type Disk, SimEngine } from './disk.suite.js';
-import { type Model, type ModelLease, RANDOM } from './model.suite.js';
+import type { Model } from './model.suite.js';
 import { Schedule, SimClock, type Time } from './schedule.suite.js';
+import { type ModelLease, RANDOM } from './words.suite.js';
 
 /** A wrong store: what a mutant changes in a life of it. */
 export interface Sabotage {
@@ -95,6 +97,7 @@ export class Life {
       refused: () => this.#hear(() => model.refused()),
     });
     const engine = sabotage.engine?.(this.#engine, this.schedule) ?? this.#engine;
+    const recordBytes = dice.pick([30, 100, 1_000_000]);
     this.store = new Store({
       engine: this.#watched(engine),
       clock: this.clock,
@@ -104,7 +107,7 @@ export class Life {
       turn: (run) => this.schedule.add(run),
       settleDelayMs: 5,
       cacheBytes: dice.pick([0, 60, 1_000_000]),
-      roll: sabotage.roll,
+      roll: sabotage.roll ?? ((parts) => rollRecords(parts, recordBytes)),
     });
     this.browser = new Browser(this.store);
     this.trimmer = new Trimmer(this.store);

@@ -1,113 +1,39 @@
-import { common, keeper, records, type storage } from '@malabar/contracts';
+import { common, type keeper, records, type storage } from '@malabar/contracts';
 import { frameBody, frameOffsets, jobId } from '@malabar/core';
-import { ENTRY_SEQ_AT, readU16, readU48, SURVIVOR_SEQ_AT } from '../core/keys.js';
+import { readU16, readU48, SURVIVOR_SEQ_AT } from '../core/keys.js';
 import type { WriteBatch } from '../engine.js';
+import { Bus } from './bus.suite.js';
+import {
+  DAY_MS,
+  dueOf,
+  isSpecial,
+  type Kept,
+  type LeaseTerms,
+  lives,
+  type ModelDelivery,
+  type ModelJob,
+  type ModelLease,
+  type ModelQueue,
+  type ModelTopic,
+  type Offer,
+  pauseMs,
+} from './words.suite.js';
 
 const LEASE_GRACE_MS = 15_000;
-const DAY_MS = 24 * 3_600_000;
-
-/** What is to be remembered of a delivery over a crash. */
-export interface Kept {
-  state: 'waiting' | 'done' | 'dead' | 'discarded';
-  /** It has left the log's order. */
-  entry: boolean;
-  /** Of one that has left the log's order. */
-  dueAtMs: number;
-  attempts: number;
-  crashes: number;
-  forgivenAttempts: number;
-  forgivenCrashes: number;
-}
-
-export interface ModelLease {
-  id: number;
-  delivery: ModelDelivery;
-  holder: string;
-  leaseMs: number;
-  deadlineMs: number;
-  /** Its holder has heard of it. */
-  told: boolean;
-  /** Whether the store can know how old the job is: it reads that from the log. */
-  ageKnown: () => boolean;
-}
-
-export interface ModelDelivery {
-  job: ModelJob;
-  topic: ModelTopic;
-  /** The job was accepted before the topic came: all that was said with it is forgotten. */
-  late: boolean;
-  kept: Kept;
-  durable: Kept | undefined;
-  lease: ModelLease | undefined;
-}
-
-export interface ModelJob {
-  queue: ModelQueue;
-  seq: number;
-  id: string;
-  body: string;
-  acceptedAtMs: number;
-  options: storage.JobOptions | undefined;
-  deliveries: Map<string, ModelDelivery>;
-  /** Behind the last job of its log record. */
-  recordEnd: number;
-  /** Its log record was dropped. */
-  dropped: boolean;
-}
-
-export interface ModelTopic {
-  name: string;
-  config: keeper.TopicConfig;
-  attached: boolean;
-  /** Attached, as the disk knows it; undefined while the disk knows nothing of the topic. */
-  durable: boolean | undefined;
-  /** Every delay that it ever had. */
-  delaysMs: number[];
-}
-
-export interface ModelQueue {
-  name: string;
-  shard: number;
-  config: keeper.QueueConfig | undefined;
-  /** Every retention that it ever had. */
-  retentionsMs: number[];
-  /** The disk knows of it. */
-  durable: boolean;
-  topics: Map<string, ModelTopic>;
-  jobs: ModelJob[];
-  keys: Map<string, { id: string; expiresAtMs: number }>;
-}
-
-/** A job that a producer has offered. */
-interface Offer {
-  options: storage.JobOptions | undefined;
-  /** The producer was told that it was not taken. */
-  refused: boolean;
-}
-
-/** What the model may look at when it hears of something. */
-export interface StoreView {
-  now(): number;
-  store(): number;
-  shardOf(queue: string): { id: number; trimmedTo: number } | undefined;
-  inEffect(config: keeper.BusConfig): boolean;
-  survives(shard: number, seq: number): boolean;
-}
 
 interface Sealed {
   batch: WriteBatch;
   kept: Array<[ModelDelivery, Kept]>;
   changes: number;
-  attached: Map<ModelQueue, ModelTopic[]>;
+  /** The topics of each queue, and whether they were attached. */
+  topics: Map<ModelQueue, Map<ModelTopic, boolean>>;
 }
 
 /**
  * What a store must do, said in the simplest way: a map of jobs with a state per topic, and what of it
  * the disk holds. It hears of everything the moment it happens and keeps the first thing that is wrong.
  */
-export class Model {
-  failure: string | undefined;
-  readonly queues = new Map<string, ModelQueue>();
+export class Model extends Bus {
   readonly jobs = new Map<string, ModelJob>();
   readonly offers = new Map<string, Offer>();
   /** Leases that are current. */
@@ -118,105 +44,29 @@ export class Model {
   ending = new Set<number>();
   /** Timers are being run. */
   inTimers = false;
-  /** How many changes of deliveries there were, and how many of them are on the disk. */
-  changes = 0;
+  /** How many of the changes are on the disk. */
   durableChanges = 0;
-  /** Configurations on their way, oldest first. */
-  configs: keeper.BusConfig[] = [];
-  /** How often what has happened. */
-  readonly tally = new Map<string, number>();
-  #changed = new Set<ModelDelivery>();
   #sealed: Sealed | undefined;
-
-  constructor(readonly view: StoreView) {}
-
-  fail(message: string): undefined {
-    this.failure ??= message;
-  }
-
-  saw(what: string, count = 1): void {
-    this.tally.set(what, (this.tally.get(what) ?? 0) + count);
-  }
-
-  // --- configuration ------------------------------------------------------------------------------
-
-  /** Takes over the configurations that the store has taken over. */
-  syncConfig(): void {
-    const last = this.configs.findLastIndex((config) => this.view.inEffect(config));
-    for (const config of this.configs.splice(0, last + 1)) this.#configure(config);
-  }
-
-  #configure(config: keeper.BusConfig): void {
-    const names = new Set(config.queues.map(({ name }) => name));
-    for (const queue of this.queues.values()) {
-      if (names.has(queue.name)) continue;
-      queue.config = undefined;
-      for (const topic of queue.topics.values()) topic.attached = false;
-    }
-    for (const queueConfig of config.queues) this.#configureQueue(queueConfig);
-  }
-
-  #configureQueue(config: keeper.QueueConfig): void {
-    const queue = this.#queue(config.name);
-    queue.config = config;
-    queue.retentionsMs.push(config.retentionMs);
-    for (const topic of queue.topics.values()) topic.attached = false;
-    for (const topicConfig of config.topics) {
-      const topic = queue.topics.get(topicConfig.name) ?? this.#newTopic(queue, topicConfig);
-      topic.config = topicConfig;
-      topic.attached = true;
-      topic.delaysMs.push(topicConfig.delayMs);
-    }
-  }
-
-  #queue(name: string): ModelQueue {
-    const known = this.queues.get(name);
-    if (known) return known;
-    const shard = this.view.shardOf(name)?.id ?? -1;
-    const queue: ModelQueue = {
-      name,
-      shard,
-      config: undefined,
-      retentionsMs: [DAY_MS],
-      durable: false,
-      topics: new Map(),
-      jobs: [],
-      keys: new Map(),
-    };
-    this.queues.set(name, queue);
-    return queue;
-  }
-
-  #newTopic(queue: ModelQueue, config: keeper.TopicConfig): ModelTopic {
-    const topic = { name: config.name, config, attached: true, durable: undefined, delaysMs: [] };
-    queue.topics.set(config.name, topic);
-    if (config.start === keeper.TopicStart.BEGINNING) {
-      const from = this.view.shardOf(queue.name)?.trimmedTo ?? 0;
-      this.saw('jobs for a topic that came later', queue.jobs.length - from);
-      for (const job of queue.jobs.slice(from)) this.#change(this.#newDelivery(job, topic, true));
-    }
-    return topic;
-  }
 
   // --- commits ------------------------------------------------------------------------------------
 
   sealed(batch: WriteBatch): void {
     this.syncConfig();
-    const kept = [...this.#changed].map((one): [ModelDelivery, Kept] => [one, one.kept]);
-    const attached = new Map<ModelQueue, ModelTopic[]>();
+    const kept = [...this.changed].map((one): [ModelDelivery, Kept] => [one, one.kept]);
+    const topics = new Map<ModelQueue, Map<ModelTopic, boolean>>();
     for (const queue of this.queues.values())
-      attached.set(
+      topics.set(
         queue,
-        [...queue.topics.values()].filter((topic) => topic.attached),
+        new Map([...queue.topics.values()].map((topic) => [topic, topic.attached])),
       );
-    this.#changed.clear();
-    this.#sealed = { batch, kept, changes: this.changes, attached };
+    this.changed.clear();
+    this.#sealed = { batch, kept, changes: this.changes, topics };
     for (const drop of batch.drops) this.#checkDrop(drop.shard, drop.firstSeq);
   }
 
   refused(): void {
     this.saw('commits refused');
-    for (const [delivery] of this.#sealed?.kept ?? []) this.#changed.add(delivery);
+    for (const [delivery] of this.#sealed?.kept ?? []) this.changed.add(delivery);
     this.#sealed = undefined;
   }
 
@@ -226,26 +76,19 @@ export class Model {
     this.#sealed = undefined;
     for (const [delivery, kept] of sealed.kept) delivery.durable = kept;
     this.durableChanges = sealed.changes;
-    for (const [queue, attached] of sealed.attached) {
+    for (const [queue, topics] of sealed.topics) {
       queue.durable = true;
-      for (const topic of queue.topics.values())
-        if (topic.durable !== undefined || attached.includes(topic))
-          topic.durable = attached.includes(topic);
+      for (const [topic, attached] of topics) topic.durable = attached;
     }
     for (const entry of sealed.batch.appends) {
       const queue = this.queueOf(entry.shard);
-      if (queue)
-        this.#accepted(queue, sealed.attached.get(queue) ?? [], entry.firstSeq, entry.bytes);
+      const topics = (queue && sealed.topics.get(queue)) ?? new Map<ModelTopic, boolean>();
+      const attached = [...topics].filter(([, attached]) => attached).map(([topic]) => topic);
+      if (queue) this.#accepted(queue, attached, entry.firstSeq, entry.bytes);
     }
     for (const { shard, firstSeq } of sealed.batch.drops) this.#dropped(shard, firstSeq);
     for (const [key, value] of sealed.batch.state)
       if (value === undefined && key[0] === 'J') this.#survivorGone(key);
-  }
-
-  queueOf(shard: number): ModelQueue | undefined {
-    for (const queue of this.queues.values()) if (queue.shard === shard) return queue;
-    this.fail(`nothing is known of shard ${shard}`);
-    return undefined;
   }
 
   #accepted(queue: ModelQueue, topics: ModelTopic[], firstSeq: number, bytes: Uint8Array): void {
@@ -291,7 +134,7 @@ export class Model {
     queue.jobs.push(job);
     this.jobs.set(body, job);
     for (const topic of topics) {
-      const delivery = this.#newDelivery(job, topic, false);
+      const delivery = this.newDelivery(job, topic, false);
       if (options && isSpecial(options))
         delivery.kept = {
           ...delivery.kept,
@@ -309,21 +152,6 @@ export class Model {
       this.fail(`'${job.body}' was accepted, but its idempotency key is that of ${holder.id}`);
     const expiresAtMs = job.acceptedAtMs + (options.idempotencyWindowMs || DAY_MS);
     queue.keys.set(options.idempotencyKey, { id: job.id, expiresAtMs });
-  }
-
-  #newDelivery(job: ModelJob, topic: ModelTopic, late: boolean): ModelDelivery {
-    const kept: Kept = {
-      state: 'waiting',
-      entry: false,
-      dueAtMs: 0,
-      attempts: 0,
-      crashes: 0,
-      forgivenAttempts: 0,
-      forgivenCrashes: 0,
-    };
-    const delivery = { job, topic, late, kept, durable: undefined, lease: undefined };
-    job.deliveries.set(topic.name, delivery);
-    return delivery;
   }
 
   // --- retention ----------------------------------------------------------------------------------
@@ -432,7 +260,7 @@ export class Model {
     this.#end(lease);
     if (outcome.kind === RELEASE) return true;
     const { delivery } = lease;
-    if (outcome.kind === DONE) this.#change(delivery, { state: 'done' });
+    if (outcome.kind === DONE) this.change(delivery, { state: 'done' });
     else this.#failed(delivery, outcome, lease.ageKnown());
     return true;
   }
@@ -459,12 +287,12 @@ export class Model {
   }
 
   replayed(key: string): undefined {
-    const delivery = this.#at(key);
+    const delivery = this.at(key);
     if (delivery?.kept.state !== 'dead')
       return this.fail('a delivery is replayed that is not dead');
     this.saw('deliveries replayed');
     const { attempts, crashes } = delivery.kept;
-    this.#change(delivery, {
+    this.change(delivery, {
       state: 'waiting',
       entry: true,
       dueAtMs: this.view.now(),
@@ -474,12 +302,12 @@ export class Model {
   }
 
   discarded(key: string): undefined {
-    const delivery = this.#at(key);
+    const delivery = this.at(key);
     const expiresAtMs = delivery?.job.options?.expiresAtMs || Number.POSITIVE_INFINITY;
     if (delivery?.kept.state !== 'waiting' || delivery.lease || expiresAtMs > this.view.now())
       return this.fail('a delivery is discarded that must not be');
     this.saw('deliveries discarded');
-    this.#change(delivery, { state: 'discarded' });
+    this.change(delivery, { state: 'discarded' });
   }
 
   /** The process died: only what the disk holds is left. */
@@ -497,7 +325,7 @@ export class Model {
       }
       for (const job of queue.jobs) this.#crashJob(job);
     }
-    this.#changed.clear();
+    this.changed.clear();
     this.durableChanges = this.changes;
   }
 
@@ -510,17 +338,6 @@ export class Model {
       else delivery.kept = delivery.durable;
     }
   }
-
-  /** The delivery that a record of the states D and X is about. */
-  #at(key: string): ModelDelivery | undefined {
-    const queue = this.queueOf(readU16(key, 1));
-    const job = queue?.jobs[readU48(key, ENTRY_SEQ_AT)];
-    const name = queue && this.topicName(queue.name, readU16(key, 3));
-    return name === undefined ? undefined : job?.deliveries.get(name);
-  }
-
-  /** Set by the world: the name that a topic's number stands for. */
-  topicName: (queue: string, id: number) => string | undefined = () => undefined;
 
   #end(lease: ModelLease): void {
     this.live.delete(lease.id);
@@ -540,7 +357,7 @@ export class Model {
       crashes - delivery.kept.forgivenCrashes >= policy.crashesMax ||
       (policy.ageMaxMs > 0 && ageKnown && now - delivery.job.acceptedAtMs > policy.ageMaxMs);
     if (dead) this.saw('deliveries dead');
-    this.#change(delivery, {
+    this.change(delivery, {
       state: dead ? 'dead' : 'waiting',
       entry: true,
       attempts,
@@ -548,45 +365,4 @@ export class Model {
       dueAtMs: now + (outcome.retryAfterMs || pauseMs(policy, counted)),
     });
   }
-
-  #change(delivery: ModelDelivery, change: Partial<Kept> = {}): void {
-    delivery.kept = { ...delivery.kept, ...change };
-    this.#changed.add(delivery);
-    this.changes++;
-  }
-}
-
-/** How a lease was asked for and what the store made of it. */
-export interface LeaseTerms {
-  holder: string;
-  fetching: boolean;
-  /** By the fetching consumer; 0 for none. */
-  askedMs: number;
-  attempt: number;
-  deadlineMs: number;
-  ageKnown: () => boolean;
-}
-
-/** The simulation's chance is always in the middle, so that a pause is one number. */
-export const RANDOM = 0.5;
-
-function pauseMs(policy: keeper.RetryPolicy, attempt: number): number {
-  let full = policy.minMs;
-  if (policy.backoff === keeper.Backoff.EXPONENTIAL) {
-    for (let i = 1; i < attempt; i++) full *= 2;
-    full = Math.min(full, policy.maxMs);
-  } else if (policy.backoff === keeper.Backoff.LADDER)
-    full = policy.ladderMs[Math.min(attempt, policy.ladderMs.length) - 1] as number;
-  return Math.round(full - full * policy.jitter * RANDOM);
-}
-
-export const lives = (kept: Kept | undefined): boolean =>
-  kept !== undefined && (kept.state === 'dead' || (kept.state === 'waiting' && kept.entry));
-
-const isSpecial = (options: storage.JobOptions): boolean =>
-  [options.deliverAtMs, options.expiresAtMs, options.priority, options.leaseMs].some((n) => n > 0);
-
-/** The first moment at which a delivery may be leased; the shortest delay counts that its topic ever had. */
-export function dueOf({ job, topic, kept }: ModelDelivery): number {
-  return kept.entry ? kept.dueAtMs : job.acceptedAtMs + Math.min(...topic.delaysMs);
 }

@@ -1,6 +1,5 @@
 import { common, type keeper, storage } from '@malabar/contracts';
 import { joinFrames, toBusError } from '@malabar/core';
-import { after } from '../core/keys.js';
 import type { Dice } from './dice.suite.js';
 import { Disk } from './disk.suite.js';
 import { anyConfig } from './documents.suite.js';
@@ -262,12 +261,5 @@ export class World {
     if (told.join() !== stale.join())
       this.model.fail(`stale leases are ${stale.join()}, but the store says ${told.join()}`);
     this.life.store.delivery.pumpTouched();
-  }
-
-  /** All records under a letter; for failure messages and checks. */
-  records(letter: string): string[] {
-    return this.disk
-      .scan({ start: letter, end: after(letter), limit: 1e6 })
-      .map(([key]) => Buffer.from(key, 'latin1').toString('hex'));
   }
 }

@@ -1,0 +1,248 @@
+import { common, records } from '@malabar/contracts';
+import { rollRecords } from '../core/log-record.js';
+import { Topic } from '../core/topic.js';
+import type { Engine, WriteBatch } from '../engine.js';
+import type { Store } from '../store.js';
+import type { Dice } from './dice.suite.js';
+import { Disk } from './disk.suite.js';
+import type { World } from './world.suite.js';
+
+type Sabotage = ConstructorParameters<typeof World>[1];
+
+/** A store with one fault that must not stay unnoticed. */
+export interface Mutant {
+  /** What it does wrong. */
+  name: string;
+  sabotage?: Sabotage;
+  /** Changes what all stores share; returns the way back. */
+  arm?: () => () => void;
+}
+
+/** Says yes to a commit that a crash takes back. */
+class ForgetfulDisk extends Disk {
+  #undo: Array<() => void> = [];
+
+  override apply(batch: WriteBatch): void {
+    this.#undo.push(this.undo(batch));
+    if (this.#undo.length > 3) this.#undo.shift();
+    super.apply(batch);
+  }
+
+  override crash(dice: Dice): void {
+    for (let lost = dice.below(this.#undo.length + 1); lost > 0; lost--) this.#undo.pop()?.();
+    this.#undo = [];
+  }
+}
+
+/** Takes the commits of everybody who ever owned it. */
+class OpenDisk extends Disk {
+  override refusal(batch: WriteBatch): ReturnType<Disk['refusal']> {
+    return super.refusal(batch, this.epoch);
+  }
+}
+
+/** An engine that does something else with what it is to commit. */
+function committing(commit: (batch: WriteBatch, engine: Engine) => Promise<void>): Sabotage {
+  return {
+    engine: (engine) => ({ ...passOn(engine), commit: (batch) => commit(batch, engine) }),
+  };
+}
+
+const passOn = (engine: Engine): Engine => ({
+  open: () => engine.open(),
+  get: (key) => engine.get(key),
+  scan: (range) => engine.scan(range),
+  readLog: (shard, seq) => engine.readLog(shard, seq),
+  nextLog: (shard, seq) => engine.nextLog(shard, seq),
+  close: () => engine.close(),
+  commit: (batch) => engine.commit(batch),
+});
+
+/** An engine that commits all but the puts of some letter. */
+function withoutPuts(letter: string): Sabotage {
+  return committing((batch, engine) => {
+    const kept = [...batch.state].filter(([key, value]) => key[0] !== letter || !value);
+    return engine.commit({ ...batch, state: new Map(kept) });
+  });
+}
+
+/** Resolves at once; commits of the same engine still go one after the other. */
+function answersEarly(): Sabotage {
+  let last: Promise<unknown> = Promise.resolve();
+  return committing(async (batch, engine) => {
+    last = last.then(() => engine.commit(batch)).catch(() => undefined);
+  });
+}
+
+function changingTopics(change: (record: records.TopicRecord) => records.TopicRecord): Sabotage {
+  return committing((batch, engine) => {
+    const state = new Map(batch.state);
+    for (const [key, value] of state)
+      if (key[0] === 'T' && value) {
+        const record = change(records.TopicRecord.decode(value));
+        state.set(key, records.TopicRecord.encode(record).finish());
+      }
+    return engine.commit({ ...batch, state });
+  });
+}
+
+function replacing<K extends 'snapshot' | 'releaseAll' | 'replay' | 'attach'>(
+  method: K,
+  replace: (original: Topic[K]) => Topic[K],
+): () => () => void {
+  return () => {
+    const original = Topic.prototype[method];
+    Topic.prototype[method] = replace(original) as never;
+    return () => {
+      Topic.prototype[method] = original as never;
+    };
+  };
+}
+
+/** Lets an outcome count for whoever works on the delivery now. */
+function dropFence(store: Store): void {
+  const { leases } = store.leases;
+  const set = leases.set.bind(leases);
+  const places = new Map<number, string>();
+  const placeOf = (seq: number, topic: Topic): string => `${topic.shard}/${topic.id}/${seq}`;
+  leases.set = (id, lease) => {
+    places.set(id, placeOf(lease.seq, lease.grant.topic));
+    return set(id, lease);
+  };
+  const { currentLease } = store;
+  store.currentLease = (id) => {
+    const current = currentLease.call(store, id);
+    if (current !== undefined) return current;
+    for (const lease of leases.values())
+      if (placeOf(lease.seq, lease.grant.topic) === places.get(id)) return lease;
+    return undefined;
+  };
+}
+
+/** An idempotency key counts only in the life of the store in which it was taken. */
+function forgetKeys(engine: Engine): Engine {
+  const known = new Set<string>();
+  return {
+    ...passOn(engine),
+    get: (key) =>
+      key[0] === 'K' && !known.has(key) ? Promise.resolve(undefined) : engine.get(key),
+    commit: (batch) => {
+      for (const key of batch.state.keys()) known.add(key);
+      return engine.commit(batch);
+    },
+  };
+}
+
+export const mutants: Mutant[] = [
+  { name: 'it skips the fsync', sabotage: { disk: () => new ForgetfulDisk() } },
+  { name: 'it answers before it writes', sabotage: answersEarly() },
+  { name: 'it has no fence', sabotage: { store: dropFence } },
+  {
+    name: 'it loses a job when it rolls to the next log record',
+    sabotage: {
+      roll: (parts) => {
+        const rolled = rollRecords(parts, 30);
+        return rolled.length < 2 ? rolled : rolled.slice(0, -1);
+      },
+    },
+  },
+  { name: 'it lets a former owner write', sabotage: { disk: () => new OpenDisk() } },
+  {
+    name: 'it forgets to take an ended delivery out of its lane',
+    sabotage: {
+      store: ({ writes }) => {
+        const remove = writes.delete.bind(writes);
+        writes.delete = (key) => {
+          if (key[0] !== 'L') remove(key);
+        };
+      },
+    },
+  },
+  {
+    name: 'it forgets in the record of a topic what the same commit appends',
+    arm: replacing(
+      'snapshot',
+      (original) =>
+        function (this: Topic) {
+          return original.call(this);
+        },
+    ),
+  },
+  {
+    name: 'it writes a floor that is too high',
+    sabotage: changingTopics((record) => ({
+      ...record,
+      floor: record.done > 0 ? record.floor + 1 : record.floor,
+    })),
+  },
+  {
+    name: 'it forgets what is taken above the floor',
+    sabotage: changingTopics((record) => ({ ...record, taken: [] })),
+  },
+  {
+    name: 'its retries burn no attempt',
+    sabotage: {
+      store: (store) => {
+        const { settleLease } = store;
+        const { RETRY, RELEASE } = common.OutcomeKind;
+        store.settleLease = (lease, outcome, now) => {
+          const kind = outcome.kind === RETRY ? RELEASE : outcome.kind;
+          settleLease.call(store, lease, { ...outcome, kind }, now);
+        };
+      },
+    },
+  },
+  { name: 'it forgets idempotency keys when it restarts', sabotage: { engine: forgetKeys } },
+  {
+    name: 'its leases never expire',
+    sabotage: {
+      store: ({ delivery }) => {
+        delivery.expireLeases = () => undefined;
+      },
+    },
+  },
+  {
+    name: 'it keeps the leases of a stream that is gone',
+    arm: replacing('releaseAll', () => () => undefined),
+  },
+  { name: 'it drops jobs that still live', sabotage: withoutPuts('J') },
+  {
+    name: 'it moves a delivery to dead in two commits',
+    sabotage: committing(async (batch, engine) => {
+      const isDead = ([key, value]: [string, Uint8Array | undefined]): boolean =>
+        key[0] === 'D' && value !== undefined;
+      const dead = [...batch.state].filter(isDead);
+      const rest = [...batch.state].filter((one) => !isDead(one));
+      await engine.commit({ ...batch, state: new Map(rest) });
+      if (dead.length > 0) await engine.commit({ appends: [], state: new Map(dead), drops: [] });
+    }),
+  },
+  {
+    name: 'it forgets the outcomes of a commit that was refused',
+    sabotage: {
+      store: ({ writes }) => {
+        writes.failed = writes.committed;
+      },
+    },
+  },
+  {
+    name: 'a replay does not forgive the attempts before',
+    arm: replacing(
+      'replay',
+      (original) =>
+        function (this: Topic, seq, dead, now) {
+          original.call(this, seq, { ...dead, attempts: 0, crashes: 0 }, now);
+        },
+    ),
+  },
+  {
+    name: 'a topic that comes back gets what was not for it',
+    arm: replacing(
+      'attach',
+      () =>
+        function (this: Topic) {
+          this.detachedAt = undefined;
+        },
+    ),
+  },
+];
