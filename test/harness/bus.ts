@@ -3,9 +3,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ingest, storage } from '@malabar/contracts';
 import { type Client, connect } from '@malabar/rpc';
-import { freePort, type Server, spawnServer, tempDir } from '@malabar/testkit';
+import { eventually, freePort, type Server, spawnServer, tempDir } from '@malabar/testkit';
 
 const MALABAR = fileURLToPath(new URL('../../services/cli/bin/malabar.js', import.meta.url));
+
+/** A machine that runs all tests at once starts a process slowly. */
+const PATIENCE = { timeoutMs: 60_000 };
 
 /** The services of a bus in the order in which they are started when each has its own process. */
 const SERVICES = ['keeper', 'storage', 'dispatcher', 'ingest'] as const;
@@ -35,6 +38,8 @@ export interface Bus {
   kill(part: Part, signal: NodeJS.Signals): Promise<void>;
   /** Starts a process that was killed, on the same ports and data; resolves when it is ready. */
   start(part: Part): Promise<void>;
+  /** Resolves when every process says that it can serve. */
+  ready(): Promise<void>;
   /** Saves new documents into malabar.yaml, as an operator would. */
   save(documents: string): void;
   storage: Client<typeof storage.StorageServiceDefinition>;
@@ -80,6 +85,9 @@ export async function startBus(options: BusOptions): Promise<Bus> {
       await servers.get(part)?.exited;
     },
     start,
+    async ready() {
+      for (const part of parts) await eventually(() => isReady(ports.ops[part]), PATIENCE);
+    },
     save: (documents) => writeFileSync(file, documents),
     storage: storageClient,
     ingest: ingestClient,
@@ -131,6 +139,7 @@ function startPart(part: Part, { dir, file, ports, parts, options }: PartOptions
     args: [MALABAR, 'start', ...services, '--config', file, ...sets],
     cwd: dir,
     ready: () => isReady(ports.ops[part]),
+    readyTimeoutMs: PATIENCE.timeoutMs,
   });
 }
 

@@ -3,7 +3,7 @@ export function reconnectDelayMs(
   attempt: number,
   random: () => number,
   minMs = 50,
-  maxMs = 5_000,
+  maxMs = 1_000,
 ): number {
   const full = Math.min(maxMs, minMs * 2 ** Math.min(attempt, 30));
   return full / 2 + (full / 2) * random();
