@@ -1,8 +1,8 @@
-import { BusError, Channel } from '@malabar/core';
+import { BusError, Channel, toBusError } from '@malabar/core';
 import { eventually } from '@malabar/testkit';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Binding, bind } from './binding.js';
-import type { Client, Implementation } from './definition.js';
+import type { CallContext, Client, Implementation } from './definition.js';
 import {
   EchoDefinition,
   echo,
@@ -174,9 +174,14 @@ function describeDeadlines(serving: Serving): void {
         await untilAborted(context);
       },
     });
-    await expect(client.one(note(1), { timeoutMs: 40 })).rejects.toMatchObject({ code: 'TIMEOUT' });
-    await eventually(() => expect(seen.context?.signal.aborted).toBe(true));
-    expect(seen.context?.signal.reason).toMatchObject({ code: 'TIMEOUT' });
+    // Again if a busy machine needs longer than this to make the call at all.
+    await eventually(async () => {
+      const answer = client.one(note(1), { timeoutMs: 40 });
+      await expect(answer).rejects.toMatchObject({ code: 'TIMEOUT' });
+      expect(seen.context?.signal.aborted).toBe(true);
+    });
+    // Its own clock has told it, or the caller who gave up.
+    expect(['TIMEOUT', 'UNAVAILABLE']).toContain(seen.context?.signal.reason.code);
     seen.context = undefined;
     const counted = collect(client.count(note(1), { timeoutMs: 40 }));
     await expect(counted).rejects.toMatchObject({ code: 'TIMEOUT' });
@@ -204,7 +209,10 @@ function describeCancellation(serving: Serving): void {
   });
 
   test('a caller that aborts while it waits for a stream gets the error in its loop', async () => {
-    const { client, seen } = await serving();
+    const seen: Sightings = { messages: 0 };
+    const { client } = await serving({
+      chat: (requests, context) => stay(requests, context, seen),
+    });
     const caller = new AbortController();
     const requests = new Channel<Note>();
     const responses = client.chat(requests, { signal: caller.signal })[Symbol.asyncIterator]();
@@ -228,44 +236,35 @@ function describeCancellation(serving: Serving): void {
 
   test('leaving the loop cancels the call and tells both sources', async () => {
     const seen: Sightings = { messages: 0 };
-    let left = false;
     const { client } = await serving({
-      async *chat(requests, context) {
-        seen.context = context;
-        try {
-          for await (const request of requests) yield request;
-        } finally {
-          left = true;
-        }
-      },
+      chat: (requests, context) => stay(requests, context, seen),
     });
     const source = endless();
     for await (const { number } of client.chat(source.notes)) if (number === 5) break;
     await eventually(() => {
       expect(seen.context?.signal.aborted).toBe(true);
-      expect(left).toBe(true);
+      expect(seen.left).toBe(true);
       expect(source.left()).toBe(true);
     });
   });
 
-  test('an implementation that reads on after its call was cut gets an error', async () => {
-    const seen: Sightings = { messages: 0 };
+  test('an implementation that reads on after its call was cut does not wait for ever', async () => {
+    let reading: Promise<unknown> | undefined;
     const { client } = await serving({
       async *chat(requests) {
         yield note(0);
-        seen.requestsEnded = collect(requests);
-        await seen.requestsEnded;
+        reading = collect(requests).catch(toBusError);
+        await reading;
       },
     });
     const silent = new Channel<Note>();
     const responses = client.chat(silent)[Symbol.asyncIterator]();
     await responses.next();
     const next = responses.next();
-    await eventually(() => expect(seen.requestsEnded).toBeDefined());
+    await eventually(() => expect(reading).toBeDefined());
     await responses.return?.();
-    await expect(seen.requestsEnded).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    silent.end();
-    await Promise.race([next.catch(() => {}), Promise.resolve()]);
+    await reading;
+    expect(await next).toEqual({ done: true, value: undefined });
   });
 
   test('an answer before the end of the requests ends the request source', async () => {
@@ -318,6 +317,17 @@ function describeBackpressure(serving: Serving): void {
     release();
     expect((await answer).number).toBe(1);
   });
+}
+
+/** Says back what it hears and stays when its requests have ended, until its call is over. */
+async function* stay(requests: AsyncIterable<Note>, context: CallContext, seen: Sightings) {
+  seen.context = context;
+  try {
+    for await (const request of requests) yield request;
+    await untilAborted(context);
+  } finally {
+    seen.left = true;
+  }
 }
 
 async function standsStill(count: () => number): Promise<void> {

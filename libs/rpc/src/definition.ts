@@ -58,7 +58,9 @@ type Outgoing<M extends MethodDefinition> = M['responseStream'] extends true
 
 /**
  * A service's methods. Throw a BusError and the caller gets the same one. When a call ends before
- * its request stream does, reading on from that stream throws.
+ * its request stream does, reading on from that stream throws. The end of the requests is no
+ * promise that the caller has said everything: Node's HTTP/2 ends a stream before it resets it, so
+ * over gRPC a call that was cut may end first and abort its signal a moment later.
  */
 export type Implementation<D extends ServiceDefinition> = {
   readonly [K in keyof D['methods']]: (

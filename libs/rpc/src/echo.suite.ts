@@ -39,8 +39,8 @@ export interface Sightings {
   context?: CallContext;
   /** Messages that it has taken or given. */
   messages: number;
-  /** How reading its requests ended. */
-  requestsEnded?: Promise<unknown>;
+  /** It has come to its end. */
+  left?: boolean;
 }
 
 /** Says back what it hears; a test may replace single methods. */

@@ -32,9 +32,7 @@ export class Received<T> implements AsyncIterableIterator<T> {
   attach(stream: Readable): void {
     this.#stream = stream;
     stream.on('readable', () => this.#wake());
-    // A stream that was reset ends too, and says so only within the ticks that follow: a call that
-    // was cut must not look like one whose caller has said everything.
-    stream.on('end', () => setImmediate(() => this.finish()));
+    stream.on('end', () => this.finish());
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
