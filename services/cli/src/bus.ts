@@ -5,7 +5,7 @@ import { type Client, connect } from '@malabar/rpc';
 import { CommandError, EXIT } from './exit.js';
 
 /** The contract of each service. */
-export const DEFINITIONS = {
+const DEFINITIONS = {
   keeper: keeper.KeeperServiceDefinition,
   ingest: ingest.IngestServiceDefinition,
   storage: storage.StorageServiceDefinition,

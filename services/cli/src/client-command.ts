@@ -44,7 +44,7 @@ export function defaultFile(cwd: string): string | undefined {
 }
 
 /** Where to look for the bus, in this order. */
-export function candidateAddresses(
+function candidateAddresses(
   named: string | undefined,
   config: Pick<MalabarConfig, 'grpc' | 'addresses'>,
 ): string[] {

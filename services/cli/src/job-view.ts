@@ -3,7 +3,7 @@ import { formatBody, formatSpan, formatTime, outcomeName, plural, stateName } fr
 import type { Style, Terminal } from './terminal.js';
 
 /** A job for --json: the body as text, or as base64 under another name if it is none. */
-export function jobJson(job: common.Job): Record<string, unknown> {
+function jobJson(job: common.Job): Record<string, unknown> {
   const { body, ...rest } = job;
   try {
     return { ...rest, body: new TextDecoder('utf-8', { fatal: true }).decode(body) };

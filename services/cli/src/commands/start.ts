@@ -46,7 +46,7 @@ export function startCommand(context: CommandContext): Command {
 }
 
 /** The modules of these names; all for none. Throws for a name that is none. */
-export function chooseModules(names: readonly string[]): readonly Module[] {
+function chooseModules(names: readonly string[]): readonly Module[] {
   const unknown = names.filter((name) => !NAMES.includes(name as ServiceName));
   if (unknown.length > 0) {
     throw new CommandError(

@@ -18,7 +18,7 @@ const START_MS = 5_000;
 const CHILDREN = 4;
 
 /** The first php-fpm of PATH and /usr/sbin; Debian's carry their version in the name. */
-export function findPhpFpm(path: string | undefined): string | undefined {
+function findPhpFpm(path: string | undefined): string | undefined {
   const dirs = [...(path ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
   for (const dir of dirs.filter(Boolean)) {
     for (const name of candidates(dir)) {

@@ -18,7 +18,7 @@ export interface Told {
 const LABEL = 20;
 
 /** What people call the job: its order number, else the start of its body. */
-export function labelOf(body: string): string {
+function labelOf(body: string): string {
   try {
     const { order } = JSON.parse(body) as { order?: unknown };
     if (typeof order === 'string') return firstLine(order, LABEL);
