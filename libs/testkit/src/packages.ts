@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { PHP, PYTHON } from './interpreters.js';
 import { run } from './run.js';
 
+/** Debian's Go libraries lie in a GOPATH of their own: /usr/share/gocode. */
+const GO_GRPC = '/usr/share/gocode/src/google.golang.org/grpc';
+
 /** Something that a test needs from the machine. */
 export interface Requirement {
   /** Debian package. */
@@ -25,6 +28,9 @@ export const packages = {
   pythonGrpc: () => debianPackage('python3-grpcio', [PYTHON, '-c', 'import grpc']),
   protobufCompiler: () => debianPackage('protobuf-compiler', ['protoc', '--version']),
   protobufGrpc: () => debianPackage('protobuf-compiler-grpc', ['which', 'grpc_python_plugin']),
+  golang: () => debianPackage('golang-go', ['go', 'version']),
+  golangGrpc: () => debianPackage('golang-google-grpc-dev', ['test', '-d', GO_GRPC]),
+  golangProtobuf: () => debianPackage('protoc-gen-go-1-3', ['which', 'protoc-gen-go']),
 };
 
 /**
