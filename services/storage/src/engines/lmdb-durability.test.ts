@@ -13,36 +13,40 @@ const OPERATIONS = 1100;
 const disk = await shadowDisk();
 if (disk.missing) console.warn(`tests skipped: ${disk.missing}`);
 
-describe.skipIf(disk.missing)('on a disk that forgets what was not synced', () => {
-  test('every acknowledged commit is there, at whatever write or sync the power fails', async () => {
-    const seeds = Array.from({ length: 12 }, (_, seed) => seed);
-    const lives = await inPairs(seeds, (seed) => life({ seed }));
-    expect(lives.filter(({ fault }) => fault !== undefined)).toEqual([]);
-    expect(lives.filter(({ died }) => died).length).toBeGreaterThan(6);
-    expect(lives.reduce((sum, { acknowledged }) => sum + acknowledged, 0)).toBeGreaterThan(300);
-  });
+describe.skipIf(disk.missing)(
+  'on a disk that forgets what was not synced',
+  { timeout: 180_000 },
+  () => {
+    test('every acknowledged commit is there, at whatever write or sync the power fails', async () => {
+      const seeds = Array.from({ length: 12 }, (_, seed) => seed);
+      const lives = await inPairs(seeds, (seed) => life({ seed }));
+      expect(lives.filter(({ fault }) => fault !== undefined)).toEqual([]);
+      expect(lives.filter(({ died }) => died).length).toBeGreaterThan(6);
+      expect(lives.reduce((sum, { acknowledged }) => sum + acknowledged, 0)).toBeGreaterThan(300);
+    });
 
-  test('every acknowledged commit is there after kill -9', async () => {
-    const lives = await inPairs([1, 2, 3, 4], (seed) => life({ seed, killAfter: seed * 20 }));
-    expect(lives.map(({ fault, died }) => ({ fault, died }))).toEqual(
-      lives.map(() => ({ fault: undefined, died: true })),
-    );
-  });
+    test('every acknowledged commit is there after kill -9', async () => {
+      const lives = await inPairs([1, 2, 3, 4], (seed) => life({ seed, killAfter: seed * 20 }));
+      expect(lives.map(({ fault, died }) => ({ fault, died }))).toEqual(
+        lives.map(() => ({ fault: undefined, died: true })),
+      );
+    });
 
-  test.each([
-    ['does not sync', { noSync: true }],
-    ['does not sync its meta page', { noMetaSync: true }],
-    // What lmdb's own putSync does where overlappingSync is on, its default.
-    ['syncs later', { overlappingSync: true, flags: 0x10002 }],
-  ])('a store that %s is found out', async (_, weakness) => {
-    const faults: unknown[] = [];
-    for (let seed = 0; seed < 8 && faults.length === 0; seed += 2) {
-      const lives = await inPairs([seed, seed + 1], (seed) => life({ seed, weakness }));
-      faults.push(...lives.map(({ fault }) => fault).filter((fault) => fault !== undefined));
-    }
-    expect(faults).not.toEqual([]);
-  });
-});
+    test.each([
+      ['does not sync', { noSync: true }],
+      ['does not sync its meta page', { noMetaSync: true }],
+      // What lmdb's own putSync does where overlappingSync is on, its default.
+      ['syncs later', { overlappingSync: true, flags: 0x10002 }],
+    ])('a store that %s is found out', async (_, weakness) => {
+      const faults: unknown[] = [];
+      for (let seed = 0; seed < 8 && faults.length === 0; seed += 2) {
+        const lives = await inPairs([seed, seed + 1], (seed) => life({ seed, weakness }));
+        faults.push(...lives.map(({ fault }) => fault).filter((fault) => fault !== undefined));
+      }
+      expect(faults).not.toEqual([]);
+    });
+  },
+);
 
 interface Life {
   acknowledged: number;

@@ -1,10 +1,7 @@
-import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { BusError } from '@malabar/core';
 
-/** ENOSPC, EFBIG, EDQUOT and MDB_MAP_FULL. */
+/** No room: of the disk, the file, the quota, the map; as LMDB and as node say it. */
 const FULL = new Set<unknown>([28, 27, 122, -30792, 'ENOSPC', 'EFBIG', 'EDQUOT']);
-/** EIO: LMDB's word for a write that the disk took only a part of, too. */
-const INPUT_OUTPUT = 5;
 /** MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_INVALID. */
 const CORRUPT = new Set<unknown>([-30797, -30796, -30793]);
 /** MDB_BAD_VALSIZE; LMDB rejects the call and is as well as before. */
@@ -14,12 +11,6 @@ const codeOf = (thrown: unknown): unknown => (thrown as { code?: unknown } | und
 const messageOf = (thrown: unknown): string =>
   thrown instanceof Error ? thrown.message : String(thrown);
 
-/** Whether a write failed because there was no room for it. */
-export function isFull(thrown: unknown, file: string): boolean {
-  const code = codeOf(thrown);
-  return FULL.has(code) || (code === INPUT_OUTPUT && !canGrow(file));
-}
-
 /** After such a failure nobody knows what is on the disk, or LMDB has given up: only a restart helps. */
 export function isFatal(thrown: unknown): boolean {
   return !(thrown instanceof BusError) && !HARMLESS.has(codeOf(thrown));
@@ -28,6 +19,7 @@ export function isFatal(thrown: unknown): boolean {
 /** What a failure of LMDB or of the disk under it means to others. */
 export function storeError(thrown: unknown, file: string, doing: string): BusError {
   if (thrown instanceof BusError) return thrown;
+  if (FULL.has(codeOf(thrown))) return diskFull(file, thrown);
   const message = messageOf(thrown);
   if (CORRUPT.has(codeOf(thrown))) return damaged(file, message, thrown);
   return new BusError('INTERNAL', `${file}: cannot ${doing}: ${message}`, { cause: thrown });
@@ -42,21 +34,6 @@ export function damaged(file: string, fault: string, cause?: unknown): BusError 
   );
 }
 
-export function diskFull(file: string, thrown: unknown): BusError {
-  const message = `no room left on the disk of ${file} (${messageOf(thrown)})`;
-  return new BusError('DISK_FULL', message, { cause: thrown });
-}
-
-/** Tries with one byte behind the end, where LMDB has nothing. */
-function canGrow(file: string): boolean {
-  try {
-    const fd = openSync(file, 'r+');
-    try {
-      return writeSync(fd, Buffer.alloc(1), 0, 1, fstatSync(fd).size + 4095) === 1;
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    return false;
-  }
+export function diskFull(file: string, cause?: unknown): BusError {
+  return new BusError('DISK_FULL', `no room left on the disk of ${file}`, { cause });
 }

@@ -101,6 +101,7 @@ function checkRoot(fd: number, { main, lastPage, pageSize, transaction }: Meta):
   if (main.root === undefined || main.root > lastPage) throw new Fault('it has lost its trees');
   const page = Buffer.alloc(24);
   const read = readSync(fd, page, 0, page.length, main.root * pageSize);
-  if (read !== page.length || readHeader(page).transaction !== transaction)
+  if (read !== page.length) throw new Fault('it has been cut');
+  if (readHeader(page).transaction !== transaction)
     throw new Fault('its beginning does not lead to its newest page');
 }

@@ -1,21 +1,14 @@
-import { randomBytes } from 'node:crypto';
-import {
-  linkSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { BusError } from '@malabar/core';
 
-/** Who has a store, as its `owner` file says. */
+/** Who has a store. */
 interface Owner {
   pid: number;
   /** Start of the process in the kernel's ticks: a process id is used again, the pair is not. */
   startedAt: string;
-  /** Boot and process namespace: elsewhere the process id means another process. */
+  /** Boot and process namespace, hashed: elsewhere the process id means another process. */
   world: string;
   token: string;
 }
@@ -26,32 +19,31 @@ export interface Ownership {
 }
 
 /**
- * Makes this process the only one that has the folder open. Throws UNAVAILABLE, naming the process that
- * has it. What a dead process left is taken over; so is the file of an owner that cannot be seen from
- * here (another container, another boot): if that one lives, the engine's epoch fences its commits.
+ * Makes this process the only one that has the folder open, by a symbolic link `owner` that leads nowhere
+ * and names it: made at once with what it says, or not at all, and on a full disk too. Throws UNAVAILABLE,
+ * naming the process that has the folder. What a dead process left is taken over; so is what one left that
+ * cannot be seen from here (another container, another boot): if it lives, the engine's epoch fences it.
  */
 export function takeOwnership(folder: string): Ownership {
-  const file = join(folder, 'owner');
+  const link = join(folder, 'owner');
   const self: Owner = {
     pid: process.pid,
     startedAt: startOf(process.pid) ?? '',
     world: world(),
-    token: randomBytes(8).toString('hex'),
+    token: randomBytes(4).toString('hex'),
   };
-  const mine = `${file}.${self.token}`;
-  // Written apart and then linked, so that nobody reads half a file.
-  writeFileSync(mine, `${JSON.stringify(self)}\n`);
-  try {
-    while (!linked(mine, file)) removeStale(file, `${mine}.stale`, folder);
-  } finally {
-    unlinkSync(mine);
-  }
-  return { release: () => void (read(file)?.token === self.token && remove(file)) };
+  while (!placed(self, link)) removeStale(link, `${link}.${self.token}`, folder);
+  return {
+    release() {
+      if (read(link)?.token === self.token) unlinkSync(link);
+    },
+  };
 }
 
-function linked(from: string, to: string): boolean {
+function placed({ pid, startedAt, world, token }: Owner, link: string): boolean {
   try {
-    linkSync(from, to);
+    // Short enough (60 bytes) to be kept in the inode.
+    symlinkSync([pid, startedAt, world, token].join(' '), link);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -59,19 +51,19 @@ function linked(from: string, to: string): boolean {
   }
 }
 
-/** Takes a dead owner's file away, or throws because the owner lives. */
-function removeStale(file: string, aside: string, folder: string): void {
-  const seen = read(file);
+/** Takes a dead owner's link away, or throws because the owner lives. */
+function removeStale(link: string, aside: string, folder: string): void {
+  const seen = read(link);
   if (seen !== undefined && alive(seen)) throw taken(folder, seen);
-  // Two processes may find the same stale file: the slower one must not remove the faster one's.
+  // Two processes may find the same stale link: the slower one must not remove the faster one's.
   try {
-    renameSync(file, aside);
+    renameSync(link, aside);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw error;
   }
   const moved = read(aside);
-  if (moved?.token !== seen?.token) linked(aside, file);
+  if (moved !== undefined && moved.token !== seen?.token) placed(moved, link);
   unlinkSync(aside);
 }
 
@@ -84,20 +76,13 @@ function taken(folder: string, { pid }: Owner): BusError {
   );
 }
 
-/** Undefined if there is none, or one that was never written whole. */
-function read(file: string): Owner | undefined {
+/** Undefined if there is none, or one that nobody here has made. */
+function read(link: string): Owner | undefined {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Owner;
+    const [pid, startedAt = '', world = '', token = ''] = readlinkSync(link).split(' ');
+    return { pid: Number(pid), startedAt, world, token };
   } catch {
     return undefined;
-  }
-}
-
-function remove(file: string): void {
-  try {
-    unlinkSync(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
 
@@ -127,7 +112,8 @@ function startOf(pid: number): string | undefined {
 function world(): string {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-    return `${boot} ${readlinkSync('/proc/self/ns/pid')}`;
+    const both = `${boot} ${readlinkSync('/proc/self/ns/pid')}`;
+    return createHash('sha256').update(both).digest('hex').slice(0, 8);
   } catch {
     return process.platform;
   }

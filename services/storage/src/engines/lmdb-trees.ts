@@ -1,10 +1,22 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import type { Extent } from './lmdb-room.js';
 
 const PAGE_BYTES = 4096;
 /** Address space to begin with; it doubles by itself. */
 const MAP_BYTES = 1024 ** 3;
+/** More than an empty file ever is. */
+const NEW_FILE_BYTES_MAX = 256 * 1024;
 /** More than the lock file ever is (126 readers). */
 const LOCK_BYTES = 16 * 1024;
 
@@ -23,10 +35,20 @@ export interface Trees {
 export async function createFile(file: string): Promise<void> {
   const draft = `${file}.new`;
   for (const leftover of [draft, `${draft}-lock`]) rmSync(leftover, { force: true });
+  proveRoom(draft);
   await openTrees(draft).root.close();
   rmSync(`${draft}-lock`, { force: true });
   renameSync(draft, file);
   syncFolder(dirname(file));
+}
+
+/** LMDB does not survive a disk that is full while it makes a file (see createRoom). */
+function proveRoom(draft: string): void {
+  try {
+    writeFileSync(draft, Buffer.alloc(NEW_FILE_BYTES_MAX));
+  } finally {
+    rmSync(draft, { force: true });
+  }
 }
 
 export function openTrees(file: string): Trees {
@@ -72,14 +94,19 @@ export function syncFolder(folder: string): void {
   }
 }
 
-/** Bytes in pages that hold something: the file never shrinks, but its free pages are used again. */
+/** Bytes in pages that hold records. */
 export function usedBytes({ log, state }: Trees): number {
-  let pages = 0;
-  for (const tree of [log, state]) {
-    const stats = tree.getStats() as TreeStats;
-    pages += stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
-  }
-  return pages * PAGE_BYTES;
+  return pagesOf(log.getStats() as TreeStats) + pagesOf(state.getStats() as TreeStats);
+}
+
+/** How far the file's pages reach. */
+export function extentOf(trees: Trees): Extent {
+  const { lastPageNumber, free } = trees.root.getStats() as FileStats;
+  const reach = (lastPageNumber + 1) * PAGE_BYTES;
+  const freeListBytes = pagesOf(free);
+  // Two beginnings and the roots of the two other trees are neither free nor records.
+  const others = freeListBytes + 4 * PAGE_BYTES;
+  return { reach, freeListBytes, free: () => reach - usedBytes(trees) - others };
 }
 
 interface TreeStats {
@@ -87,3 +114,11 @@ interface TreeStats {
   treeLeafPageCount: number;
   overflowPages: number;
 }
+
+interface FileStats {
+  lastPageNumber: number;
+  free: TreeStats;
+}
+
+const pagesOf = (stats: TreeStats): number =>
+  (stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages) * PAGE_BYTES;

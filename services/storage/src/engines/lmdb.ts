@@ -4,25 +4,34 @@ import { BusError } from '@malabar/core';
 import type { Database } from 'lmdb';
 import { SEQ_MAX } from '../core/keys.js';
 import type { Engine, Key, KeyRange, LogEntry, WriteBatch } from '../engine.js';
-import { diskFull, isFatal, isFull, storeError } from './lmdb-error.js';
+import { diskFull, isFatal, storeError } from './lmdb-error.js';
 import { inspectFile } from './lmdb-file.js';
 import { logKey, readLogKey } from './lmdb-key.js';
 import { type Ownership, takeOwnership } from './lmdb-owner.js';
-import { createReserve, type Reserve } from './lmdb-reserve.js';
+import { createRoom, type Room } from './lmdb-room.js';
 import { createSealer, unseal } from './lmdb-seal.js';
-import { createFile, openTrees, syncFolder, type Trees, usedBytes } from './lmdb-trees.js';
+import {
+  createFile,
+  extentOf,
+  openTrees,
+  syncFolder,
+  type Trees,
+  usedBytes,
+} from './lmdb-trees.js';
 
 const EPOCH = Buffer.from('epoch');
 /** Changes between two looks at how much room the trees take. */
 const MEASURE_BYTES = 1024 * 1024;
+const NOTHING: WriteBatch = { appends: [], state: new Map(), drops: [] };
 
 export interface LmdbOptions {
   /** Folder of the store; made if missing. */
   path: string;
   /** The most that records may take, in bytes; undefined for as much as the disk gives. */
   bytesMax?: number;
-  /** How much of the file is checked at every start; the whole of it with checkFile. */
+  /** How much of the file is checked at every start, newest records first; Infinity for all of it. */
   checkBytesMax?: number;
+  /** The most time for that, in milliseconds. */
   checkMs?: number;
 }
 
@@ -40,11 +49,11 @@ class LmdbEngine implements Engine {
   readonly #file: string;
   readonly #sealer = createSealer();
   #open: Trees | undefined;
-  #reserve!: Reserve;
+  #room!: Room;
   #owner: Ownership | undefined;
   #epoch = 0;
   /** Bytes that may be appended before the trees are measured again. */
-  #room = 0;
+  #unmeasuredBytes = 0;
   #failure: BusError | undefined;
 
   constructor(private readonly options: Required<Omit<LmdbOptions, 'bytesMax'>> & LmdbOptions) {
@@ -57,14 +66,11 @@ class LmdbEngine implements Engine {
       if (mkdirSync(folder, { recursive: true })) syncFolder(dirname(resolve(folder)));
       this.#owner = takeOwnership(folder);
       await this.#openFile();
-      this.#reserve = createReserve(folder);
-      this.#reserve.ready();
-      this.#epoch = this.#transact(() => this.#countUpEpoch(), true);
+      this.#refuseWithoutRoom(NOTHING);
+      this.#epoch = this.#transact(() => this.#countUpEpoch());
     } catch (error) {
       await this.close();
-      throw isFull(error, this.#file)
-        ? diskFull(this.#file, error)
-        : storeError(error, this.#file, 'open the store');
+      throw storeError(error, this.#file, 'open the store');
     }
     return this.#epoch;
   }
@@ -74,7 +80,9 @@ class LmdbEngine implements Engine {
     const elapsed = () => performance.now();
     if (statSync(this.#file, { throwIfNoEntry: false }) === undefined) await createFile(this.#file);
     else inspectFile(this.#file, { bytesMax: checkBytesMax, timeMs: checkMs, elapsed });
-    this.#open = openTrees(this.#file);
+    const trees = openTrees(this.#file);
+    this.#open = trees;
+    this.#room = createRoom(this.#file, () => extentOf(trees));
   }
 
   get #trees(): Trees {
@@ -95,9 +103,8 @@ class LmdbEngine implements Engine {
 
   async commit(batch: WriteBatch): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    const appends = batch.appends.length > 0;
-    if (appends) this.#refuseWithoutRoom(batch);
-    this.#transact(() => this.#write(batch), !appends);
+    this.#refuseWithoutRoom(batch);
+    this.#transact(() => this.#write(batch));
   }
 
   #write(batch: WriteBatch): void {
@@ -117,18 +124,13 @@ class LmdbEngine implements Engine {
     tree.putSync(key, this.#sealer.seal(key, value));
   }
 
-  /** Runs a transaction; with no room for it once more, at the expense of the reserve if it may be. */
-  #transact<T>(run: () => T, mayUseReserve: boolean): T {
+  #transact<T>(run: () => T): T {
     const { root } = this.#trees;
     // A snapshot that an earlier read has left open would keep pages from being used again.
     root.resetReadTxn();
     try {
       return root.transactionSync(run);
     } catch (error) {
-      if (isFull(error, this.#file)) {
-        if (mayUseReserve && this.#reserve.release()) return this.#transact(run, false);
-        throw diskFull(this.#file, error);
-      }
       const failure = storeError(error, this.#file, 'write');
       if (isFatal(error)) this.#failure = failure;
       throw failure;
@@ -136,16 +138,15 @@ class LmdbEngine implements Engine {
   }
 
   #refuseWithoutRoom(batch: WriteBatch): void {
-    if (!this.#reserve.ready())
-      throw new BusError('DISK_FULL', `no room left on the disk of ${this.#file}`);
+    if (!this.#room.secure(batch)) throw diskFull(this.#file);
     const { bytesMax } = this.options;
-    if (bytesMax === undefined) return;
-    for (const { bytes } of batch.appends) this.#room -= bytes.length;
-    if (this.#room > 0) return;
+    if (bytesMax === undefined || batch.appends.length === 0) return;
+    for (const { bytes } of batch.appends) this.#unmeasuredBytes -= bytes.length;
+    if (this.#unmeasuredBytes > 0) return;
     const left = bytesMax - usedBytes(this.#trees);
     if (left <= 0)
       throw new BusError('DISK_FULL', `the store has reached its limit of ${bytesMax} bytes`);
-    this.#room = Math.min(left, MEASURE_BYTES);
+    this.#unmeasuredBytes = Math.min(left, MEASURE_BYTES);
   }
 
   async get(key: Key): Promise<Uint8Array | undefined> {
@@ -203,6 +204,7 @@ class LmdbEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    if (this.#open !== undefined) this.#room.close();
     await this.#open?.root.close();
     this.#open = undefined;
     this.#owner?.release();

@@ -1,8 +1,11 @@
+import { readFileSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { seededRandom } from '@malabar/testkit';
 import { encodeRecord } from '../../core/log-record.js';
 import type { Engine, Key } from '../../engine.js';
 import { createLmdbEngine } from '../lmdb.js';
 
+const PAGE = 4096;
 const COMMITS = 400;
 const RECORDS_KEPT = 60;
 
@@ -22,7 +25,7 @@ export async function fillStore(path: string): Promise<Content> {
   let seq = 0;
   for (let i = 0; i < COMMITS; i++) {
     const count = 1 + Math.floor(random() ** 4 * 300);
-    const jobs = { bytes: Buffer.alloc(count * 100, i), count };
+    const jobs = { bytes: Buffer.alloc(count * 100, `job ${i} `), count };
     const { entry } = encodeRecord(1, seq, 1_700_000_000_000 + i, [jobs]);
     content.log.set(seq, Buffer.from(entry.bytes));
     const drops = [...content.log.keys()]
@@ -33,7 +36,16 @@ export async function fillStore(path: string): Promise<Content> {
     seq += count;
   }
   await engine.close();
+  cutZeros(join(path, 'data.mdb'));
   return content;
+}
+
+/** Behind the last page there is only room, which would take most of the damage. */
+function cutZeros(file: string): void {
+  const bytes = readFileSync(file);
+  let size = bytes.length;
+  while (bytes.subarray(size - PAGE, size).every((byte) => byte === 0)) size -= PAGE;
+  truncateSync(file, size);
 }
 
 function changes(content: Content, random: () => number, i: number): Map<Key, Buffer | undefined> {
