@@ -35,14 +35,20 @@ export function listenersOf(
   ].filter(({ used }) => used);
 }
 
-/** Throws, naming every address that somebody else holds and how to choose another. */
-export async function assertFree(listeners: readonly Listener[]): Promise<void> {
+/**
+ * Throws, naming every address that somebody else holds and how to choose another; `command` wraps
+ * the options that do.
+ */
+export async function assertFree(
+  listeners: readonly Listener[],
+  command = (settings: string) => settings,
+): Promise<void> {
   const free = await Promise.all(listeners.map(({ address }) => isFree(address)));
   const taken = listeners.filter((_, at) => !free[at]);
   if (taken.length === 0) return;
   const names = taken.map(({ key, address }) => `${address} (${key})`).join(', ');
   const others = taken.filter(({ fixed }) => !fixed).map(another);
-  const choose = others.length > 0 ? `, or choose another: ${others.join(' ')}` : '';
+  const choose = others.length > 0 ? `, or choose another: ${command(others.join(' '))}` : '';
   throw new CommandError(
     EXIT.failure,
     `already in use: ${names}`,

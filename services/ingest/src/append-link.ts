@@ -3,6 +3,8 @@ import { BusError, Channel, type Clock, reconnectDelayMs, sleep, toBusError } fr
 import type { Logger } from '@malabar/telemetry';
 import type { StorageClient } from './storage-client.js';
 
+/** Storage that starts beside us needs a moment; by this attempt, after a second or so, it is away. */
+const LATE_ATTEMPT = 5;
 const PROBE_TIMEOUT_MS = 5_000;
 
 export interface AppendLinkOptions {
@@ -58,7 +60,7 @@ export function createAppendLink(options: AppendLinkOptions): AppendLink {
     const error = toBusError(thrown);
     options.onBroken(error);
     if (stopping.signal.aborted) return;
-    const level = wasUp || attempt === 0 ? 'warn' : 'debug';
+    const level = wasUp || attempt === LATE_ATTEMPT ? 'warn' : 'debug';
     log[level]({ code: error.code, reason: error.message }, 'storage is away');
   }
 

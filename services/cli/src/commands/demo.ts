@@ -70,7 +70,10 @@ async function setHttpStage(
     env: context.env,
     flags: settingFlags(options.set),
   });
-  await assertFree([...listenersOf(config), ...consumerListeners(config)]);
+  await assertFree(
+    [...listenersOf(config), ...consumerListeners(config)],
+    (settings) => `make run ARGS='${settings}'`,
+  );
   const consumers = await startHttpConsumers(config, story);
   return { config, configFile: httpConfigFile, consumers };
 }
@@ -80,7 +83,7 @@ async function setPhpStage(context: CommandContext, options: DemoOptions): Promi
   try {
     const file = consumer.configFile;
     const config = loadConfig({ file, env: context.env, flags: settingFlags(options.set) });
-    await assertFree(listenersOf(config));
+    await assertFree(listenersOf(config), (settings) => `make run-php ARGS='${settings}'`);
     return { config, configFile: file, consumers: consumer };
   } catch (error) {
     await consumer.stop();
