@@ -4,6 +4,7 @@ import type { Logger } from '@malabar/telemetry';
 import { Committer } from './committer.js';
 import { after, readU16, storeKey, topicKey } from './core/keys.js';
 import type { Lease, LeaseTable } from './core/lease.js';
+import { decodeRecord } from './core/log-record.js';
 import { type AppendCall, type RollRecords, Shard, type StagedAppend } from './core/shard.js';
 import type { Topic } from './core/topic.js';
 import { type Page, WriteBuffer } from './core/write-buffer.js';
@@ -276,8 +277,8 @@ export class Store {
     const shard = this.#newShard(id, record);
     const last = await this.options.engine.readLog(id, Number.MAX_SAFE_INTEGER);
     if (last !== undefined) {
-      const batch = records.LogRecord.decode(last.bytes);
-      shard.tail = Math.max(shard.tail, last.firstSeq + batch.count);
+      const batch = decodeRecord(last);
+      shard.tail = Math.max(shard.tail, batch.endSeq);
       shard.acceptedAtMs = Math.max(shard.acceptedAtMs, batch.acceptedAtMs);
     }
     for (const { id: topicId, name } of record.topics) {

@@ -113,11 +113,9 @@ export function encodeRecord(
     jobs.set(part.bytes, offset);
     offset += part.bytes.length;
   }
-  bytes.writeUInt32LE(crc32(jobs), crcAt);
-  return {
-    entry: { shard, firstSeq, bytes },
-    batch: new JobBatch(shard, firstSeq, count, acceptedAtMs, jobs),
-  };
+  const batch = new JobBatch(shard, firstSeq, count, acceptedAtMs, jobs);
+  bytes.writeUInt32LE(checksum(batch), crcAt);
+  return { entry: { shard, firstSeq, bytes }, batch };
 }
 
 /** Reads a LogRecord. Throws CORRUPT, naming the place, if its bytes are not what was written. */
@@ -129,7 +127,14 @@ export function decodeRecord(entry: LogEntry): JobBatch {
   } catch (cause) {
     throw new BusError('CORRUPT', `${where} cannot be read`, { cause });
   }
-  if (crc32(record.jobs) !== record.crc)
+  const { count, acceptedAtMs, jobs } = record;
+  const batch = new JobBatch(entry.shard, entry.firstSeq, count, acceptedAtMs, jobs);
+  if (checksum(batch) !== record.crc)
     throw new BusError('CORRUPT', `${where} is damaged: its checksum does not match`);
-  return new JobBatch(entry.shard, entry.firstSeq, record.count, record.acceptedAtMs, record.jobs);
+  return batch;
+}
+
+/** Of the jobs, their number, time and place: a whole record in a wrong place is damage too. */
+function checksum({ shard, firstSeq, count, acceptedAtMs, jobs }: JobBatch): number {
+  return crc32(jobs, crc32(`${shard}/${firstSeq}/${count}/${acceptedAtMs}`));
 }
