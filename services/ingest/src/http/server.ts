@@ -14,6 +14,8 @@ import { pushOne } from './single.js';
 /** A connection on which nothing moves for so long is closed. */
 const IDLE_TIMEOUT_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 15_000;
+/** As much of a refused body is read and dropped: a sender that is cut off never sees our answer. */
+const DROPPED_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface HttpContext {
   intake: Intake;
@@ -98,11 +100,18 @@ async function authorize(
 
 function sendError(req: IncomingMessage, res: ServerResponse, error: BusError): void {
   if (res.headersSent) return void res.destroy();
-  // The rest of a refused body is not worth reading.
-  if (!req.complete) res.setHeader('Connection', 'close');
+  if (!req.complete) dropRest(req);
   const { http } = ERRORS[error.code];
   if (http === 401) res.setHeader('WWW-Authenticate', 'Basic realm="malabar"');
   send(res, http, { code: error.code, message: error.message });
+}
+
+function dropRest(req: IncomingMessage): void {
+  let bytes = 0;
+  req.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > DROPPED_BYTES_MAX) req.destroy();
+  });
 }
 
 function send(res: ServerResponse, status: number, body: object): void {

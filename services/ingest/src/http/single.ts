@@ -37,7 +37,8 @@ async function readBody(
   const chunks: Buffer[] = [];
   let length = 0;
   try {
-    for await (const chunk of req as AsyncIterable<Buffer>) {
+    // A refusal must still reach the sender over this socket.
+    for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       length += chunk.length;
       gathering.bytes += chunk.length;
       if (length > limit) throw intake.refused(queue.name, tooLarge(queue.name, length, limit));
