@@ -1,12 +1,13 @@
 import { BusError } from '@malabar/core';
 import type { CallContext } from './definition.js';
 
-type CallFacts = Pick<CallContext, 'metadata' | 'peer' | 'deadlineAtMs'>;
+type CallFacts = Pick<CallContext, 'metadata' | 'peer' | 'trusted' | 'deadlineAtMs'>;
 
 /** One call under way: how long it lives and what its implementation may know of it. */
 export class Call implements CallContext {
   readonly metadata: ReadonlyMap<string, string>;
   readonly peer: string;
+  readonly trusted: boolean;
   readonly deadlineAtMs: number | undefined;
   #over = false;
   #error: BusError | undefined;
@@ -16,6 +17,7 @@ export class Call implements CallContext {
   constructor(facts: CallFacts) {
     this.metadata = facts.metadata;
     this.peer = facts.peer;
+    this.trusted = facts.trusted;
     this.deadlineAtMs = facts.deadlineAtMs;
   }
 

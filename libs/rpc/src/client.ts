@@ -152,7 +152,12 @@ function startResponses(
 }
 
 function open({ path, calls }: RemoteMethod, { signal }: CallOptions): Call {
-  const call = new Call({ metadata: NO_METADATA, peer: 'local', deadlineAtMs: undefined });
+  const call = new Call({
+    metadata: NO_METADATA,
+    peer: 'local',
+    trusted: true,
+    deadlineAtMs: undefined,
+  });
   calls.add(call);
   call.whenOver(() => calls.delete(call));
   call.whenOver(onAbort(signal, () => call.cancel(cancelledByCaller(path, signal?.reason))));

@@ -32,6 +32,8 @@ export interface CallContext {
   readonly metadata: ReadonlyMap<string, string>;
   /** `ip:port` of the caller, or `local`. */
   readonly peer: string;
+  /** The caller has shown the bus's token, or the server asks for none: it is one of ours. */
+  readonly trusted: boolean;
   /** Unix milliseconds; undefined if the caller set no deadline. */
   readonly deadlineAtMs?: number;
 }

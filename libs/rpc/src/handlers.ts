@@ -40,6 +40,8 @@ export interface HandlerEnvironment {
   clock: Clock;
   /** Throws for a caller that may not call. */
   authorize(binding: Binding, metadata: Metadata): void;
+  /** The caller has shown the bus's token, or none is asked for. */
+  trusts(metadata: Metadata): boolean;
   /** Every call under way. */
   calls: Set<Call>;
   onHandled(call: HandledCall): void;
@@ -182,6 +184,7 @@ function open(route: Route, stream: AnyServerCall): Served {
   const call = new Call({
     metadata: toMap(stream.metadata),
     peer: stream.getPeer(),
+    trusted: environment.trusts(stream.metadata),
     deadlineAtMs: toUnixMs(stream.getDeadline()),
   });
   const handled = (error?: BusError): void =>

@@ -104,6 +104,7 @@ function open({ path, method, clock }: LocalMethod, options: CallOptions): Call 
   const call = new Call({
     metadata: metadataOf(options),
     peer: 'local',
+    trusted: true,
     deadlineAtMs: limited ? clock.now() + timeoutMs : undefined,
   });
   const { signal } = options;

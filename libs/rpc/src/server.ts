@@ -18,7 +18,13 @@ import {
 import { HealthImplementation } from 'grpc-health-check';
 import type { Binding } from './binding.js';
 import type { Call } from './call.js';
-import { checkToken, serverCredentials, type TlsOptions, type Token } from './credentials.js';
+import {
+  checkToken,
+  serverCredentials,
+  showsToken,
+  type TlsOptions,
+  type Token,
+} from './credentials.js';
 import { type HandledCall, type HandlerEnvironment, toGrpcService } from './handlers.js';
 import { CONNECTION_OPTIONS } from './limits.js';
 import { addReflection } from './reflection.js';
@@ -112,6 +118,7 @@ function createEnvironment(
   return {
     clock,
     calls,
+    trusts: (metadata) => token === undefined || showsToken(token, metadata),
     authorize(binding, metadata) {
       if (token && binding.access === 'internal') checkToken(token, metadata);
     },

@@ -16,6 +16,7 @@ let clock: FakeClock;
 let storage: StorageDouble;
 let link: StorageLink;
 let runner: WorkerRunner;
+let service: ReturnType<typeof createWorkerService>;
 let server: RpcServer;
 let client: RemoteClient<typeof dispatcher.WorkerServiceDefinition>;
 const workers: TestWorker[] = [];
@@ -42,7 +43,7 @@ beforeEach(async () => {
     if (path === 'q/t') return runner;
     throw new BusError('UNKNOWN_TOPIC', `topic '${path}' is not delivered here`);
   };
-  const service = createWorkerService({ runner: find, clock });
+  service = createWorkerService({ runner: find, clock });
   server = await serve({
     listen: '127.0.0.1:0',
     bindings: [bind(workerServiceDefinition, service, { access: 'public' })],
@@ -314,4 +315,27 @@ test('jobs of a megabyte go in messages that every client takes', async () => {
   const body = Buffer.alloc(900_000, 1);
   storage.push('q/t', ...Array.from({ length: 12 }, () => ({ body })));
   await worker.got(12);
+});
+
+test('on a bus with a token a topic without a password takes only workers that show it', async () => {
+  const { log } = logToMemory<Logger>();
+  const bindings = [bind(workerServiceDefinition, service, { access: 'public' })];
+  const guarded = await serve({ listen: '127.0.0.1:0', bindings, log, token: 'bus-token' });
+  const { address } = guarded;
+  const stranger = connect(dispatcher.WorkerServiceDefinition, { address });
+  const friend = connect(dispatcher.WorkerServiceDefinition, { address, token: 'bus-token' });
+  const cancel = new AbortController();
+  const work = (from: typeof friend): AsyncIterator<dispatcher.WorkResponse> => {
+    const requests = new Channel<dispatcher.WorkRequest>();
+    requests.push(dispatcher.WorkRequest.fromPartial({ topic: 'q/t', capacity: 1 }));
+    return from.work(requests, { signal: cancel.signal })[Symbol.asyncIterator]();
+  };
+  await expect(work(stranger).next()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  const waiting = work(friend).next();
+  await eventually(() => runner.status().workers === 1);
+  cancel.abort();
+  await expect(waiting).rejects.toThrow();
+  stranger.close();
+  friend.close();
+  await guarded.close();
 });

@@ -81,7 +81,7 @@ class WorkerStream {
   async #open(request: dispatcher.WorkRequest): Promise<void> {
     this.#cancelTimer();
     const runner = this.options.runner(request.topic);
-    await authenticate(runner, request);
+    await authenticate(runner, request, this.context.trusted);
     if (this.#left) return;
     const name = request.worker.slice(0, WORKER_NAME_MAX) || this.context.peer;
     const worker = new Worker(this.#port(name));
@@ -115,8 +115,13 @@ class WorkerStream {
 async function authenticate(
   { passwordHash }: WorkerRunner,
   { topic, password }: dispatcher.WorkRequest,
+  trusted: boolean,
 ): Promise<void> {
-  if (passwordHash === '') return;
+  if (passwordHash === '' && trusted) return;
+  if (passwordHash === '') {
+    const need = 'its workers need the token of the bus (grpc.token)';
+    throw new BusError('UNAUTHENTICATED', `topic '${topic}' has no password, so ${need}`);
+  }
   if (password === '')
     throw new BusError('UNAUTHENTICATED', `topic '${topic}' asks its workers for a password`);
   if (!(await verifyPassword(password, passwordHash)))
