@@ -14,7 +14,7 @@ function context(authorization?: string, peer = '127.0.0.1:1'): CallContext {
   if (authorization) {
     metadata.set('authorization', `Basic ${Buffer.from(authorization).toString('base64')}`);
   }
-  return { signal: new AbortController().signal, metadata, peer };
+  return { signal: new AbortController().signal, metadata, peer, trusted: true };
 }
 
 async function startService(options: RigOptions = {}) {
