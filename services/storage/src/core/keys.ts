@@ -48,6 +48,8 @@ const utf8 = (text: string): string => Buffer.from(text, 'utf8').toString('latin
 export const after = (prefix: Key): Key => `${prefix}\xff\xff\xff\xff\xff\xff\xff\xff`;
 
 export const SEQ_MAX = 2 ** 48 - 1;
+/** The last time that keys put in order; later ones become it. */
+export const TIME_MAX_MS = 2 ** 48 - 2;
 
 export const storeKey = (): Key => 'M';
 export const shardKey = (shard: number): Key => `Q${u16(shard)}`;

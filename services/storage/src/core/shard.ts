@@ -1,7 +1,7 @@
 import { keeper, records, storage } from '@malabar/contracts';
 import { BusError, frameOffsets, jobId, toFault } from '@malabar/core';
 import type { Key, LogEntry } from '../engine.js';
-import { expiryKey, idempotencyKey, shardKey } from './keys.js';
+import { expiryKey, idempotencyKey, shardKey, TIME_MAX_MS } from './keys.js';
 import { scheduleWrites } from './lanes.js';
 import type { LeaseTable } from './lease.js';
 import { encodeRecord, type JobBatch, type JobPart, rollRecords } from './log-record.js';
@@ -9,6 +9,8 @@ import { type Special, Topic } from './topic.js';
 import type { StagedWrites, WriteBuffer } from './write-buffer.js';
 
 const IDEMPOTENCY_WINDOW_MS = 24 * 3_600_000;
+/** It is part of two keys, and lmdb takes keys up to 1978 bytes. */
+const IDEMPOTENCY_KEY_BYTES_MAX = 1024;
 
 /** One append on its way to a commit. */
 export interface AppendCall {
@@ -243,6 +245,8 @@ class Stage {
     config: keeper.QueueConfig,
   ): storage.AppendException | undefined {
     const key = options?.idempotencyKey ?? '';
+    if (Buffer.byteLength(key) > IDEMPOTENCY_KEY_BYTES_MAX)
+      return { index, duplicateOf: '', fault: keyTooLong() };
     const holder = key === '' ? undefined : this.keys.get(key);
     if (holder !== undefined && holder.expiresAtMs > this.acceptedAtMs) {
       const duplicateOf = this.shard.idOf(holder.acceptedAtMs, holder.seq);
@@ -263,7 +267,7 @@ class Stage {
 
   #remember(key: string, windowMs: number): void {
     const { id } = this.shard;
-    const expiresAtMs = this.acceptedAtMs + windowMs;
+    const expiresAtMs = Math.min(this.acceptedAtMs + windowMs, TIME_MAX_MS);
     const record = { seq: this.tail, acceptedAtMs: this.acceptedAtMs, expiresAtMs };
     this.keys.set(key, record);
     this.state.set(idempotencyKey(id, key), records.KeyRecord.encode(record).finish());
@@ -276,7 +280,10 @@ class Stage {
       const record = records.EntryRecord.fromPartial({
         acceptedAtMs: this.acceptedAtMs,
         sinceMs: this.acceptedAtMs,
-        dueAtMs: Math.max(options.deliverAtMs, this.acceptedAtMs + topic.config.delayMs),
+        dueAtMs: Math.min(
+          Math.max(options.deliverAtMs, this.acceptedAtMs + topic.config.delayMs),
+          TIME_MAX_MS,
+        ),
         priority: Math.min(options.priority, 9),
         expiresAtMs: options.expiresAtMs,
         leaseMs: options.leaseMs,
@@ -288,6 +295,11 @@ class Stage {
         this.state.set(key, value);
     }
   }
+}
+
+function keyTooLong(): { code: string; message: string } {
+  const message = `an idempotency key has at most ${IDEMPOTENCY_KEY_BYTES_MAX} bytes`;
+  return toFault(new BusError('INVALID', message));
 }
 
 /** Jobs that cannot simply be delivered in the log's order. */

@@ -1,5 +1,5 @@
 import { common, type keeper, records } from '@malabar/contracts';
-import { attemptKey, type EntryLetter, entryKey, topicKey } from './keys.js';
+import { attemptKey, type EntryLetter, entryKey, TIME_MAX_MS, topicKey } from './keys.js';
 import type { Entry, LaneScan } from './lane.js';
 import { Lanes, PRIORITIES } from './lanes.js';
 import { acceptedAt, type Grant, type Holder, type Lease, type LeaseTable } from './lease.js';
@@ -354,7 +354,7 @@ export class Topic {
       return;
     }
     const pauseMs = outcome.retryAfterMs || retryDelayMs(policy, attempts, random());
-    record.dueAtMs = now + pauseMs;
+    record.dueAtMs = Math.min(now + pauseMs, TIME_MAX_MS);
     this.#lanes.add(lease.seq, record, now);
   }
 
