@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,6 +11,27 @@ import { ErrorReply, RespSocket } from '../harness/resp-socket.js';
 
 const MIB = 1024 * 1024;
 const PASSWORD = 'open-sesame';
+const IDLE = 10_000;
+/** Node raises the soft limit to the hard one, for us and for the bus. */
+const DESCRIPTORS = Number(
+  execFileSync('sh', ['-c', 'ulimit -Hn']).toString().replace('unlimited', 'Infinity'),
+);
+if (DESCRIPTORS < IDLE + 500) {
+  console.warn(
+    `tests skipped: ${IDLE} connections need as many descriptors, here are ${DESCRIPTORS}`,
+  );
+}
+
+/** A process of its own: descriptors are counted by process. In waves, for the listener's backlog. */
+const IDLE_CLIENTS = `
+  const { connect } = require('node:net');
+  const [port, count] = process.argv.slice(1).map(Number);
+  const open = () => new Promise((done) => connect({ port, host: '127.0.0.1' }, done));
+  (async () => {
+    for (let i = 0; i < count; i += 500) await Promise.all(Array.from({ length: 500 }, open));
+  })();
+  process.stdin.on('end', () => process.exit()).resume();
+`;
 
 let bus: Bus;
 let consumer: { url: string; stop(): void };
@@ -100,6 +122,31 @@ test('bodies that a hundred clients begin and never end hold no more than the li
   for (const socket of sockets) socket.close();
 });
 
+test.skipIf(DESCRIPTORS < IDLE + 500)(
+  '10,000 idle connections cost little, and pushes go on',
+  { timeout: 60_000 },
+  async () => {
+    const before = residentBytes();
+    const args = ['-e', IDLE_CLIENTS, String(bus.ports.redis), String(IDLE)];
+    const clients = spawn(process.execPath, args, { stdio: ['pipe', 'inherit', 'inherit'] });
+    try {
+      await eventually(async () => expect(await connections()).toBe(IDLE), {
+        timeoutMs: 25_000,
+        everyMs: 50,
+      });
+      for (const edge of EDGES)
+        expect(await push(bus, edge, { queue: 'open', body: 'x' })).toBe('accepted');
+      expect((residentBytes() - before) / IDLE).toBeLessThan(20 * 1024);
+    } finally {
+      clients.kill('SIGKILL');
+    }
+    await eventually(async () => expect(await connections()).toBe(0), {
+      timeoutMs: 25_000,
+      everyMs: 50,
+    });
+  },
+);
+
 test('a consumer that never answers fails by time, and the topics beside it go on', async () => {
   const id = await submit('silent');
   const beside = await submit('polite');
@@ -132,6 +179,15 @@ async function submit(queue: string): Promise<string> {
 
 async function stateOf(jobId: string): Promise<common.DeliveryState | undefined> {
   return (await bus.storage.getJob({ jobId })).deliveries[0]?.state;
+}
+
+/** Open at the Redis port, by the figures of the process itself. */
+async function connections(): Promise<number> {
+  const figures = await fetch(`http://127.0.0.1:${bus.ports.ops.all}/metrics`);
+  const line = /^malabar_ingest_connections_open\{protocol="redis"\} (\d+)$/m.exec(
+    await figures.text(),
+  );
+  return Number(line?.[1] ?? 0);
 }
 
 /** Of the process of the bus. */
