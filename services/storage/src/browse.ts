@@ -118,7 +118,7 @@ export class Browser {
     limit: number,
   ): Promise<Step> {
     const at = cursor || 'lane-9-';
-    if (at.startsWith('log-')) return walkLog(shard, topic, kind, numberIn(at.slice(4)), limit);
+    if (at.startsWith('log-')) return walkLog(topic, kind, numberIn(at.slice(4)), limit);
     const [, priorityText = '', from = ''] = /^lane-(\d)-([0-9a-f]*)$/.exec(at) ?? [];
     if (priorityText === '') throw badCursor(cursor);
     const priority = Number(priorityText);
@@ -128,6 +128,7 @@ export class Browser {
     const split = prefix + u48(this.store.options.clock.now() + 1);
     const [start, end] = kind === 'ready' ? [prefix, split] : [split, after(prefix)];
     const begin = from === '' ? start : Buffer.from(from, 'hex').toString('latin1');
+    if (!begin.startsWith(prefix)) throw badCursor(cursor);
     const page = await this.store.scan({ start: begin, end, limit });
     const found = page.records
       .map(([key, value]) => ({
@@ -281,20 +282,17 @@ function describe(
   });
 }
 
-function walkLog(
-  shard: Shard,
-  topic: Topic,
-  kind: 'ready' | 'unmatured',
-  from: number,
-  limit: number,
-): Step {
+function walkLog(topic: Topic, kind: 'ready' | 'unmatured', from: number, limit: number): Step {
   const found: Found[] = [];
-  let seq = Math.max(from, topic.floor);
-  for (; seq < shard.tail && found.length < limit; seq++) {
+  // A walk must not look at every job of the other kind.
+  const unmaturedFrom = topic.unmaturedFrom ?? topic.end;
+  const end = kind === 'ready' ? unmaturedFrom : topic.end;
+  let seq = Math.max(from, kind === 'ready' ? topic.floor : unmaturedFrom);
+  for (; seq < end && found.length < limit; seq++) {
     seq = topic.taken.firstMissing(seq);
     if (topic.stateInMemory(seq) === kind) found.push({ seq });
   }
-  return { found, next: seq < shard.tail ? `log-${seq}` : undefined };
+  return { found, next: seq < end ? `log-${seq}` : undefined };
 }
 
 function walkLeased(topic: Topic, cursor: string, limit: number): Step {
