@@ -9,8 +9,12 @@ export function step(n: number): WriteBatch {
     [`S${n % 40}`, n % 7 === 0 ? undefined : Buffer.alloc((n * 131) % 900, n)],
   ]);
   const drops = n >= KEPT ? [{ shard: 1, firstSeq: n - KEPT }] : [];
-  return { appends: [{ shard: 1, firstSeq: n, bytes: record(n) }], state, drops };
+  const appends = hasJobs(n) ? [{ shard: 1, firstSeq: n, bytes: record(n) }] : [];
+  return { appends, state, drops };
 }
+
+/** Every third commit carries outcomes alone, which an engine may write in another way. */
+const hasJobs = (n: number): boolean => n % 3 !== 2;
 
 const record = (n: number): Buffer => Buffer.alloc(((n * 7919) % 50) ** 2 * 20 + 4, n);
 
@@ -27,7 +31,7 @@ export async function faultAfter(
   if (last < acknowledged) return `lost: ${acknowledged} was acknowledged, ${last} is the last`;
   if (last > acknowledged + 1) return `${last} was never committed`;
   const expected: number[] = [];
-  for (let n = Math.max(0, last - KEPT + 1); n <= last; n++) expected.push(n);
+  for (let n = Math.max(0, last - KEPT + 1); n <= last; n++) if (hasJobs(n)) expected.push(n);
   for (const n of expected) {
     const bytes = (await engine.readLog(1, n))?.bytes;
     if (bytes === undefined || Buffer.compare(bytes, record(n)) !== 0)
