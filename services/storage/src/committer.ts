@@ -1,5 +1,5 @@
 import { records, storage } from '@malabar/contracts';
-import { type Clock, toBusError, toFault } from '@malabar/core';
+import { type BusError, type Clock, toBusError, toFault } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import { idempotencyKey } from './core/keys.js';
 import type { AppendCall, Shard, StagedAppend } from './core/shard.js';
@@ -138,11 +138,15 @@ export class Committer {
     return false;
   }
 
-  async #commit(): Promise<boolean> {
-    const { engine, writes, clock, metrics } = this.options;
+  #commit(): Promise<boolean> {
     const calls = this.#calls;
     this.#calls = [];
     this.#waitingBytes = 0;
+    return this.#commitWith(calls);
+  }
+
+  async #commitWith(calls: Array<[Shard, AppendCall]>): Promise<boolean> {
+    const { engine, writes, clock, metrics } = this.options;
     const durable = this.#durable;
     this.#durable = [];
     for (const change of this.#changes.splice(0)) change();
@@ -158,8 +162,9 @@ export class Committer {
         metrics.committed(staged, clock.now() - startedAt);
       }
     } catch (error) {
-      this.#failed(error, calls, durable);
-      return false;
+      const { code } = this.#failed(error, calls, durable);
+      // Without its jobs it may fit, and only what rides along can make room: outcomes and trimming.
+      return code === 'DISK_FULL' && calls.length > 0 ? this.#commitWith([]) : false;
     }
     writes.committed();
     const recovered = this.failing;
@@ -170,7 +175,11 @@ export class Committer {
     return true;
   }
 
-  #failed(thrown: unknown, calls: Array<[Shard, AppendCall]>, durable: Array<() => void>): void {
+  #failed(
+    thrown: unknown,
+    calls: Array<[Shard, AppendCall]>,
+    durable: Array<() => void>,
+  ): BusError {
     const error = toBusError(thrown);
     this.options.writes.failed();
     this.#durable.unshift(...durable);
@@ -184,6 +193,7 @@ export class Committer {
     for (const [, call] of calls)
       call.reply(storage.AppendResponse.fromPartial({ requestId: call.request.requestId, fault }));
     if (error.code === 'STALE_LEASE') this.options.onFenced(error);
+    return error;
   }
 
   async #stage(
