@@ -69,7 +69,7 @@ export class TestBus {
   readonly browser: Browser;
   readonly trimmer: Trimmer;
   readonly log: MemoryEntry[];
-  readonly #held = new Map<Operation, Array<() => void>>();
+  readonly #held = new Map<Operation, { skip: number; waiting: Array<() => void> }>();
   #requests = 0;
 
   constructor(private readonly options: BusOptions = {}) {
@@ -106,8 +106,9 @@ export class TestBus {
     const watcher = { applied: () => undefined, refused: () => undefined };
     const engine = new SimEngine(this.disk, schedule, new Dice(1), watcher);
     const gate = (operation: Operation): Promise<void> | undefined => {
-      const waiting = this.#held.get(operation);
-      return waiting && new Promise((resolve) => waiting.push(resolve));
+      const held = this.#held.get(operation);
+      if (held === undefined || held.skip-- > 0) return undefined;
+      return new Promise((resolve) => held.waiting.push(resolve));
     };
     return {
       open: () => engine.open(),
@@ -124,13 +125,13 @@ export class TestBus {
     };
   }
 
-  /** Holds an operation of the engine back; the result lets go of what waits. */
-  hold(operation: Operation): () => Promise<void> {
-    this.#held.set(operation, []);
+  /** Holds an operation of the engine back, after `skip` more of it; the result lets go of what waits. */
+  hold(operation: Operation, skip = 0): () => Promise<void> {
+    const held = { skip, waiting: [] as Array<() => void> };
+    this.#held.set(operation, held);
     return async () => {
-      const waiting = this.#held.get(operation) ?? [];
       this.#held.delete(operation);
-      for (const go of waiting) go();
+      for (const go of held.waiting) go();
       await this.rest();
     };
   }
