@@ -18,6 +18,14 @@ test('a body over the limit of its queue is refused and the connection goes on',
   expect(storage.bodies()).toEqual(['ok']);
 });
 
+test('no queue can allow a body that would not fit into a message to storage', async () => {
+  const { redis } = await startRig({ queues: [queueConfig('q', { bodyBytesMax: 2 ** 30 })] });
+  const client = new RawClient(redis);
+  const huge = 'x'.repeat(17 * 1024 * 1024);
+  await client.match(command('LPUSH', 'q', huge), /^-TOOBIG body of 17825792 .*at most 16777216/);
+  await client.expect(command('LPUSH', 'q', 'ok'), ':1\r\n');
+});
+
 test('a breach of the protocol is answered and ends the connection', async () => {
   const { redis } = await startRig();
   const client = new RawClient(redis);

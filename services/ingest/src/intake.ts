@@ -1,14 +1,17 @@
-import { common, type keeper, type storage } from '@malabar/contracts';
+import type { keeper, storage } from '@malabar/contracts';
 import { BusError, type Clock } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import { type AppendLink, createAppendLink } from './append-link.js';
 import { Batch, BatchAnswer, type JobOptions, type Waiter } from './batch.js';
 import { ScratchPool } from './frame-buffer.js';
+import { BODY_BYTES_HARD_MAX, REQUEST_BYTES_MAX } from './limits.js';
 import type { IngestMetrics, Protocol } from './metrics.js';
 import type { StorageClient } from './storage-client.js';
 
 /** A batch is sent before the turn ends once it holds this much. */
 const BATCH_BYTES_MAX = 512 * 1024;
+/** Turns of the event loop that a batch may wait for company; tens of microseconds each. */
+const GATHERING_TURNS_MAX = 10;
 /** Storage that has not answered for so long is given up; longer than any disk should stall. */
 export const ANSWER_TIMEOUT_MS = 30_000;
 
@@ -49,6 +52,10 @@ export class Intake {
   #open: IntakeQueue[] = [];
   #configured = false;
   #scheduled = false;
+  /** Bytes that were ever added, now and at the end of the turn before. */
+  #gathered = 0;
+  #gatheredBefore = 0;
+  #turns = 0;
   #requestId = 0;
   #bytesInFlight = 0;
   #largestBody = 0;
@@ -89,7 +96,11 @@ export class Intake {
   configure(config: keeper.BusConfig): void {
     const gone = new Set(this.#queues.keys());
     this.#largestBody = 0;
-    for (const queue of config.queues) {
+    for (const document of config.queues) {
+      const queue = {
+        ...document,
+        bodyBytesMax: Math.min(document.bodyBytesMax, BODY_BYTES_HARD_MAX),
+      };
       gone.delete(queue.name);
       this.#largestBody = Math.max(this.#largestBody, queue.bodyBytesMax);
       const known = this.#queues.get(queue.name);
@@ -117,13 +128,17 @@ export class Intake {
     throw new BusError('UNKNOWN_QUEUE', `queue ${JSON.stringify(name)} is not configured`);
   }
 
-  /** Why jobs of together `bytes`, the longest of `longest` bytes, cannot be taken now. */
+  /** Why the jobs of one request, `bytes` in all, the longest of `longest`, cannot be taken now. */
   refusal(queue: IntakeQueue, bytes: number, longest: number): BusError | undefined {
     const limit = queue.config?.bodyBytesMax;
     if (limit === undefined) {
       return new BusError('UNKNOWN_QUEUE', `queue ${JSON.stringify(queue.name)} is not configured`);
     }
     if (longest > limit) return tooLarge(queue.name, longest, limit);
+    if (bytes > REQUEST_BYTES_MAX) {
+      const text = `jobs of ${bytes} bytes in one request, at most ${REQUEST_BYTES_MAX}: push fewer`;
+      return new BusError('TOO_LARGE', text);
+    }
     if (!this.#link.up) {
       return new BusError('UNAVAILABLE', 'storage is not reachable; nothing was stored, try again');
     }
@@ -149,7 +164,7 @@ export class Intake {
     this.#open.push(queue);
     if (!this.#scheduled) {
       this.#scheduled = true;
-      setImmediate(() => this.#flush());
+      setImmediate(() => this.#endOfTurn());
     }
     return batch;
   }
@@ -172,10 +187,10 @@ export class Intake {
     batch.expect(waiter);
   }
 
-  /** Adds a job with more than a body. */
-  addJob(batch: Batch, waiter: Waiter, job: common.Job, options: JobOptions): void {
+  /** Adds a job with more than a body: an encoded malabar.common.v1.Job. */
+  addJob(batch: Batch, waiter: Waiter, message: Uint8Array, options: JobOptions): void {
     const before = batch.frames.length;
-    batch.frames.append(common.Job.encode(job).finish());
+    batch.frames.append(message);
     if (hasAny(options)) batch.options.push({ ...NO_OPTIONS, ...options, index: batch.count });
     this.#account(batch, batch.frames.length - before);
     batch.expect(waiter);
@@ -190,11 +205,28 @@ export class Intake {
 
   #account(batch: Batch, bytes: number): void {
     batch.bytes += bytes;
+    this.#gathered += bytes;
     this.#bytesInFlight += bytes;
+  }
+
+  /**
+   * Sends once a turn of the event loop has brought nothing new. Producers that wait for each reply
+   * come back within a few turns of being answered; sending at once would split them into two
+   * groups that take turns at the disk, with half the jobs in each commit.
+   */
+  #endOfTurn(): void {
+    const quiet = this.#gathered === this.#gatheredBefore;
+    if (quiet || ++this.#turns >= GATHERING_TURNS_MAX) {
+      this.#flush();
+      return;
+    }
+    this.#gatheredBefore = this.#gathered;
+    setImmediate(() => this.#endOfTurn());
   }
 
   #flush(): void {
     this.#scheduled = false;
+    this.#turns = 0;
     const open = this.#open;
     this.#open = [];
     for (const queue of open) if (queue.batch !== undefined) this.#send(queue, queue.batch);

@@ -1,5 +1,4 @@
-import type { common } from '@malabar/contracts';
-import { ingest } from '@malabar/contracts';
+import { common, ingest } from '@malabar/contracts';
 import { BusError, Channel, type Clock, toBusError, toFault } from '@malabar/core';
 import type { CallContext, Implementation } from '@malabar/rpc';
 import { Access, type AccessRules } from './access.js';
@@ -11,6 +10,9 @@ import { Submission } from './submission.js';
 /** Bytes of one stream's jobs that may wait for storage before its requests are read on. */
 const STREAM_BYTES_MAX = 4 * 1024 * 1024;
 const STREAM_REQUESTS_MAX = 1024;
+
+/** What a job's options may take beside its message, on the way to storage. */
+const OPTIONS_BYTES_MAX = 64;
 
 const DURABILITY = ingest.Durability.FSYNC;
 
@@ -47,10 +49,10 @@ export function createIngestService(
 /** Callers inside the process are the bus itself; everybody else shows a queue's password. */
 async function authenticate(
   { rules, open }: IngestServiceOptions,
-  { metadata, peer }: CallContext,
+  { metadata, peer, trusted }: CallContext,
 ): Promise<Access | undefined> {
   if (peer === 'local') return undefined;
-  const access = new Access(rules, open);
+  const access = new Access(rules, open || trusted);
   const basic = readBasic(metadata.get('authorization'));
   if (basic && !(await access.login(basic[0], basic[1]))) {
     throw new BusError('WRONG_PASSWORD', `wrong password for ${JSON.stringify(basic[0])}`);
@@ -68,27 +70,31 @@ async function submit(
   const denied = access?.pushRefusal(queue);
   if (denied) throw intake.refused(queueName, denied, jobs.length);
   if (jobs.length === 0) return [];
-  let total = 0;
-  for (const job of jobs) total += job.body.length;
-  const error = intake.refusal(queue, total, 0);
-  if (error) throw intake.refused(queueName, error, jobs.length);
   // A job that is refused by itself does not refuse the others.
   const refused = jobs.map((job) => invalid(job) ?? intake.refusal(queue, 0, job.body.length));
   const good = jobs.filter((_, i) => refused[i] === undefined);
-  const outcomes =
-    good.length === 0
-      ? []
-      : await new Promise<JobOutcome[]>((resolve) => {
-          const submission = new Submission('grpc', resolve);
-          const batch = intake.batch(queue);
-          for (const job of good) intake.addJob(batch, submission, job, optionsOf(job, clock));
-        });
+  const messages = good.map((job) => common.Job.encode(job).finish());
+  let total = 0;
+  for (const message of messages) total += message.length + OPTIONS_BYTES_MAX;
+  const error = intake.refusal(queue, total, 0);
+  if (error) throw intake.refused(queueName, error, jobs.length);
+  const outcomes = good.length === 0 ? [] : await appended();
   let next = 0;
   return refused.map((each) =>
     each
       ? { jobId: '', duplicate: false, error: intake.refused(queueName, each) }
       : (outcomes[next++] as JobOutcome),
   );
+
+  function appended(): Promise<JobOutcome[]> {
+    return new Promise((resolve) => {
+      const submission = new Submission('grpc', resolve);
+      const batch = intake.batch(queue);
+      messages.forEach((message, i) => {
+        intake.addJob(batch, submission, message, optionsOf(good[i] as common.Job, clock));
+      });
+    });
+  }
 }
 
 function invalid(job: common.Job): BusError | undefined {

@@ -3,7 +3,7 @@ import { BusError } from '@malabar/core';
 import type { Batch, BatchAnswer, JobOutcome, Waiter } from '../batch.js';
 import { type IntakeQueue, tooLarge } from '../intake.js';
 import { LineReader, type LineSink } from './line-reader.js';
-import type { HttpJob } from './options.js';
+import { encodeJob, type HttpJob } from './options.js';
 import type { HttpContext } from './server.js';
 
 /** Results that the client has not taken yet, in bytes, beyond which no more lines are read. */
@@ -91,7 +91,7 @@ class LinePush implements LineSink {
     if (this.#wish.plain) intake.addBody(batch, segment, source, start, end);
     else {
       const body = source.subarray(start, end);
-      intake.addJob(batch, segment, { ...this.#wish.job, body }, this.#wish.options);
+      intake.addJob(batch, segment, encodeJob(this.#wish, body), this.#wish.options);
     }
   }
 

@@ -41,6 +41,11 @@ export function readJobHeaders(headers: IncomingHttpHeaders, nowMs: number): Htt
   return { job, options, plain };
 }
 
+/** The encoded Job with this body. */
+export function encodeJob({ job }: HttpJob, body: Uint8Array): Uint8Array {
+  return common.Job.encode({ ...job, body }).finish();
+}
+
 function text(headers: IncomingHttpHeaders, name: string): string {
   const value = headers[name];
   return typeof value === 'string' ? value : '';

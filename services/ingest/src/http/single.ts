@@ -3,7 +3,7 @@ import { BusError } from '@malabar/core';
 import type { JobOutcome } from '../batch.js';
 import { type IntakeQueue, tooLarge } from '../intake.js';
 import { Submission } from '../submission.js';
-import type { HttpJob } from './options.js';
+import { encodeJob, type HttpJob } from './options.js';
 import type { HttpContext } from './server.js';
 
 /** The request's body is one job. Throws what refuses it before it reaches storage. */
@@ -21,7 +21,7 @@ export async function pushOne(
     const submission = new Submission('http', ([outcome]) => resolve(outcome as JobOutcome));
     const batch = intake.batch(queue);
     if (wish.plain) intake.addBody(batch, submission, body, 0, body.length);
-    else intake.addJob(batch, submission, { ...wish.job, body }, wish.options);
+    else intake.addJob(batch, submission, encodeJob(wish, body), wish.options);
   });
 }
 

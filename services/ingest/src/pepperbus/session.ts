@@ -9,6 +9,9 @@ import type { StorageClient } from '../storage-client.js';
 import { beginTrace, type Trace } from '../trace.js';
 import { encoder, NOT_AUTHENTICATED, popReply, pushReply } from './replies.js';
 
+/** What the trace context adds to a job. */
+const TRACE_BYTES = 64;
+
 export interface PepperbusContext {
   intake: Intake;
   rules: AccessRules;
@@ -110,7 +113,7 @@ export class PepperbusSession implements Dialect {
     let longest = oversizeBytes;
     for (let i = 2; i < count; i++) {
       const length = (ends[i] as number) - (starts[i] as number);
-      total += length;
+      total += length + TRACE_BYTES;
       longest = Math.max(longest, length);
     }
     const error = intake.refusal(queue, total, longest);

@@ -96,7 +96,7 @@ function addjob(session: RedisSession, connection: Connection): Reply {
   connection.open(slot, body.length);
   const options: JobOptions = wish.options;
   const job = common.Job.fromPartial({ ...wish.job, body });
-  intake.addJob(intake.batch(queue), slot, job, options);
+  intake.addJob(intake.batch(queue), slot, common.Job.encode(job).finish(), options);
   if (wish.timeoutMs > 0) {
     const text = `not on disk within ${wish.timeoutMs} ms; the job may still be stored`;
     const late = (): void => slot.resolve(errorText(new BusError('TIMEOUT', text)));
