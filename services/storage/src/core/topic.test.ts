@@ -229,6 +229,11 @@ test('a fetching consumer gets the lease time that the job asks for, a stream th
   expect(world.lease(1, fetching)[0]?.leaseMs).toBe(77);
 });
 
+test('a topic that is fetched leases for its timeout, not a moment longer', () => {
+  const world = new TopicWorld({ timeoutMs: 5_000, target: { $case: 'pull', value: {} } });
+  expect(world.append(1).lease(1)[0]?.leaseMs).toBe(5_000);
+});
+
 test('when a holder goes, its leases return, and only its own', () => {
   const world = new TopicWorld().append(4, { 1: { priority: 1 } });
   const other = { name: 'o', fetching: false, leased: 0 };

@@ -7,7 +7,7 @@ import { RangeSet } from './range-set.js';
 import { retryDelayMs, retryPolicy } from './retry-policy.js';
 import type { WriteBuffer } from './write-buffer.js';
 
-/** What a lease lasts beyond the topic's timeout: the way to the consumer and back. */
+/** What a lease of a dispatcher lasts beyond the topic's timeout: the way to the consumer and back. */
 const LEASE_GRACE_MS = 15_000;
 const ERROR_SUMMARY = 512;
 
@@ -110,7 +110,8 @@ export class Topic {
   }
 
   get leaseMs(): number {
-    return this.config.timeoutMs + LEASE_GRACE_MS;
+    const { target, timeoutMs } = this.config;
+    return target?.$case === 'pull' ? timeoutMs : timeoutMs + LEASE_GRACE_MS;
   }
 
   counts(): TopicCounts {
