@@ -54,6 +54,7 @@ export interface Consumer {
   /** Every lease that it got, in the order of the bodies. */
   leases(): number[];
   credits(credits: number): Promise<void>;
+  unsubscribe(): Promise<void>;
   /** Says what became of a lease. */
   say(leaseId: number, kind: common.OutcomeKind, more?: Partial<common.Outcome>): Promise<void>;
   /** Says done to everything it got and forgets it. */
@@ -195,6 +196,7 @@ export class TestBus {
       runs,
       bodies: () => runs.flatMap(bodiesOf),
       leases,
+      unsubscribe: () => request({ unsubscribe: [1] }),
       credits: (more) => request({ subscribe: [{ ...wish, credits: more }] }),
       say: (leaseId, kind, more) =>
         request({ outcomes: [common.Outcome.fromPartial({ leaseId, kind, ...more })] }),

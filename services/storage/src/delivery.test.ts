@@ -234,6 +234,18 @@ test('a subscription to a topic that is still to come begins with it', async () 
   expect(consumer.bodies()).toEqual(['a']);
 });
 
+test('a subscription that ended with leases of its own begins again under the same number', async () => {
+  const bus = await openBus(queue('q', [topic('t')]));
+  const consumer = await bus.consumer('q', 't', 1);
+  await bus.append('q', 'a', 'b');
+  await bus.rest();
+  await consumer.unsubscribe();
+  await consumer.done();
+  expect(consumer.bodies()).toEqual([]);
+  await consumer.credits(5);
+  expect(consumer.bodies()).toEqual(['b']);
+});
+
 test('a queue that is removed keeps what waits and goes on when it is back', async () => {
   const bus = await openBus(queue('q', [topic('t')]), queue('other', []));
   await bus.append('q', 'a');

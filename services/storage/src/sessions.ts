@@ -10,6 +10,8 @@ export interface Subscriber extends Holder {
   readonly topicName: string;
   readonly session: Session;
   credits: number;
+  /** Unsubscribed, but some of its leases are not settled yet. */
+  ended: boolean;
   /** Undefined while the topic does not exist. */
   topic: Topic | undefined;
   share: number;
@@ -80,7 +82,8 @@ export class Sessions {
     const known = session.subscribers.get(wish.id);
     if (known !== undefined) {
       known.credits = wish.credits;
-      if (known.topic) this.options.touch(known.topic);
+      if (known.ended) this.#attach(known);
+      else if (known.topic) this.options.touch(known.topic);
       return;
     }
     const subscriber: Subscriber = {
@@ -92,6 +95,7 @@ export class Sessions {
       fetching: false,
       credits: wish.credits,
       leased: 0,
+      ended: false,
       topic: undefined,
       share: 0,
     };
@@ -104,6 +108,8 @@ export class Sessions {
     const subscriber = session.subscribers.get(id);
     if (subscriber === undefined) return;
     subscriber.credits = 0;
+    subscriber.ended = true;
+    subscriber.share = 0;
     this.#detach(subscriber);
     if (subscriber.leased === 0) session.subscribers.delete(id);
   }
@@ -130,6 +136,7 @@ export class Sessions {
   }
 
   #attach(subscriber: Subscriber): void {
+    subscriber.ended = false;
     try {
       const topic = this.options.findTopic(subscriber.queue, subscriber.topicName);
       subscriber.topic = topic;
