@@ -21,6 +21,7 @@ import { collect, settingFlags } from '../settings.js';
 import type { Terminal } from '../terminal.js';
 
 interface DemoOptions {
+  config?: string;
   php?: boolean;
   set: string[];
 }
@@ -34,6 +35,7 @@ Examples:
 export function demoCommand(context: CommandContext): Command {
   return new Command('demo')
     .description('run a bus with a demo queue and consumers, and tell what happens (`make run`)')
+    .option('--config <file>', 'configuration of the demo (default: deploy/demo/malabar.yaml)')
     .option('--php', 'deliver to php-fpm, which must be installed')
     .option('--set <key=value>', 'override one setting; may be repeated', collect, [])
     .addHelpText('after', EXAMPLES)
@@ -65,17 +67,14 @@ async function setHttpStage(
   options: DemoOptions,
   story: Story,
 ): Promise<Stage> {
-  const config = loadConfig({
-    file: httpConfigFile,
-    env: context.env,
-    flags: settingFlags(options.set),
-  });
+  const file = options.config ?? httpConfigFile;
+  const config = loadConfig({ file, env: context.env, flags: settingFlags(options.set) });
   await assertFree(
     [...listenersOf(config), ...consumerListeners(config)],
     (settings) => `make run ARGS='${settings}'`,
   );
   const consumers = await startHttpConsumers(config, story);
-  return { config, configFile: httpConfigFile, consumers };
+  return { config, configFile: file, consumers };
 }
 
 async function setPhpStage(context: CommandContext, options: DemoOptions): Promise<Stage> {
