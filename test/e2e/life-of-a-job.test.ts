@@ -121,6 +121,11 @@ describe.each(['one-process', 'many-processes'] as const)('%s', (mode) => {
     await eventually(async () =>
       expect(await topicCounts(bus, 'orders', 'points')).toMatchObject({ done: 1, dead: 1 }),
     );
+    const state = DeliveryState.DEAD;
+    const page = { queue: 'orders', topic: 'points', state, limit: 1, cursor: '', withBody: false };
+    const [bad] = (await bus.storage.listJobs(page)).deliveries;
+    const [dead] = (await bus.storage.getJob({ jobId: bad?.jobId ?? '' })).deliveries;
+    expect(dead?.history).toMatchObject([{ consumer: 'w1', errorCode: 'E_BAD', error: 'never' }]);
   });
 
   test('a restarted bus continues where it stopped', async () => {

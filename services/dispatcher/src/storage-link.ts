@@ -259,6 +259,7 @@ function outcomeOf(delivery: Delivery, ending: Ending): common.Outcome {
     leaseId: delivery.leaseId,
     kind: ending.kind,
     retryAfterMs: Math.round(ending.retryAfterMs ?? 0),
+    consumer: ending.consumer ?? '',
     errorCode: ending.errorCode ?? '',
     error: ending.error ?? '',
     startedAtMs: Math.round(ending.startedAtMs ?? delivery.startedAtMs),

@@ -144,7 +144,7 @@ export class WorkerRunner implements Runner {
       worker.held.delete(outcome.leaseId);
       this.#running--;
       if (outcome.kind === RELEASE) this.#rest(worker, outcome.retryAfterMs);
-      this.#failed(delivery, judged(outcome));
+      this.#failed(worker, delivery, judged(outcome));
     }
     this.#schedule();
     this.#reportIdle();
@@ -305,7 +305,7 @@ export class WorkerRunner implements Runner {
       this.#running--;
       const { timeoutMs } = this.#settings.config;
       const error = `no answer from ${worker.port.name} within ${timeoutMs} ms`;
-      this.#failed(delivery, {
+      this.#failed(worker, delivery, {
         kind: common.OutcomeKind.RETRY,
         retryAfterMs: 0,
         errorCode: 'TIMEOUT',
@@ -331,10 +331,11 @@ export class WorkerRunner implements Runner {
     worker.restUntilMs = this.#context.clock.now() + restMs;
   }
 
-  #failed(delivery: Delivery, verdict: Judged): void {
+  #failed(worker: Worker, delivery: Delivery, verdict: Judged): void {
     const { clock, link, metrics } = this.#context;
     const durationMs = clock.now() - delivery.startedAtMs;
-    link.settle(delivery, { ...verdict, startedAtMs: delivery.startedAtMs, durationMs });
+    const consumer = worker.port.name;
+    link.settle(delivery, { ...verdict, consumer, startedAtMs: delivery.startedAtMs, durationMs });
     metrics.ended(verdict.kind, 1);
     metrics.took(durationMs);
   }

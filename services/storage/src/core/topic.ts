@@ -362,7 +362,7 @@ export class Topic {
   #recordAttempt(lease: Lease, number: number, outcome: common.Outcome): void {
     const record = records.AttemptRecord.fromPartial({
       outcome: outcome.kind,
-      consumer: lease.grant.holder.name,
+      consumer: outcome.consumer || lease.grant.holder.name,
       errorCode: outcome.errorCode,
       error: outcome.error,
       startedAtMs: outcome.startedAtMs || lease.grant.grantedAtMs,

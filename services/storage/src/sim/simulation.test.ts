@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { explain, runHistory } from './history.suite.js';
 
-// MALABAR_SIM_SEED=7 runs one history again, MALABAR_SIM_HISTORIES=100000 runs more of them.
-const HISTORIES = Number(process.env.MALABAR_SIM_HISTORIES ?? 10_000);
-const SEED = process.env.MALABAR_SIM_SEED;
+// SIM_SEED=7 runs one history again, SIM_HISTORIES=100000 runs more of them.
+const HISTORIES = Number(process.env.SIM_HISTORIES ?? 10_000);
+const SEED = process.env.SIM_SEED;
 
 const MUST_HAPPEN = [
   'appends refused',
