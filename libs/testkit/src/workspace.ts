@@ -8,15 +8,27 @@ import { join } from 'node:path';
 const REMOVE_AT_END_OF_INPUT =
   'read -r line; for try in 1 2 3 4 5; do rm -rf -- "$0" && break; sleep 1; done';
 
-/** A TCP port of 127.0.0.1 that was free a moment ago; for servers that cannot take port 0. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+const PORT_LEAST = 15_000;
+/** Linux hands out ports from 32768 on, others from 49152 on. */
+const PORTS = 17_000;
+
+/**
+ * A TCP port of 127.0.0.1 that was free a moment ago; for servers that cannot take port 0. It lies
+ * below the range that systems hand out: there, an outgoing connection may take the port of a
+ * server that is just being restarted (a client that reconnects to it even connects to itself).
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = PORT_LEAST + Math.floor(Math.random() * PORTS);
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
 
