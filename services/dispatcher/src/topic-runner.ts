@@ -261,6 +261,8 @@ export class TopicRunner implements Runner {
     const { link, clock, metrics } = this.#context;
     const durationMs = clock.now() - startedAtMs;
     const { DONE, RELEASE } = common.OutcomeKind;
+    // The next request before the books: a consumer that is free should not wait for them.
+    if (verdict.kind === DONE && !this.#mustPing) this.#pump();
     metrics.ended(verdict.kind, deliveries.length);
     if (verdict.kind !== RELEASE) metrics.took(durationMs);
     for (const delivery of deliveries) {
