@@ -145,6 +145,9 @@ class LmdbEngine implements Engine {
       await root.childTransaction(run);
     } catch (error) {
       throw this.#writeFailed(error);
+    } finally {
+      // A read meanwhile has opened a snapshot from before: the next one must see what is durable now.
+      root.resetReadTxn();
     }
   }
 

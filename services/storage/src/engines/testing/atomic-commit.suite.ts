@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import {
   allLog,
@@ -36,6 +37,22 @@ export function atomicCommit(engine: EngineUnderTest): void {
         batch({ state: { A: '1', nothing: undefined }, drops: [{ shard: 9, firstSeq: 9 }] }),
       );
       expect(await allState(store)).toEqual(['A=1']);
+    });
+
+    test('that is durable is seen by the next read, although others read while it was made', async () => {
+      const store = await fresh(engine);
+      for (let n = 0; n < 100; n++) {
+        const appends = n % 2 === 0 ? [entry(1, n, 'job')] : [];
+        let durable = false;
+        const others = (async () => {
+          for (; !durable; await turn()) await store.get('A');
+        })();
+        await store.commit(batch({ appends, state: { A: String(n) } }));
+        durable = true;
+        const bytes = await store.get('A');
+        expect(Buffer.from(bytes ?? []).toString()).toBe(String(n));
+        await others;
+      }
     });
 
     test('that is empty changes nothing', async () => {
