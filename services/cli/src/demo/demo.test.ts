@@ -56,7 +56,7 @@ function startDemo(args: string[]) {
   return { stop, ended, terminal, text: () => terminal.lines.join('\n') };
 }
 
-const PATIENCE = { timeoutMs: 20_000 };
+const PATIENCE = { timeoutMs: 50_000 };
 
 test('the demo tells the whole way of its jobs, keeps what is not done, and goes on with it', async () => {
   await writeDemo();
