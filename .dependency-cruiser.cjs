@@ -49,9 +49,14 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^(libs|services)/',
-        pathNot: ['^libs/rpc/', '^services/storage/src/engines/lmdb'],
+        pathNot: [
+          '^libs/rpc/',
+          '^libs/etcd/',
+          '^services/storage/src/engines/lmdb',
+          '^services/keeper/src/backends/lmdb',
+        ],
       },
-      to: { path: 'node_modules/(@grpc/|lmdb)' },
+      to: { path: 'node_modules/(@grpc/|lmdb|etcd3)' },
     },
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],

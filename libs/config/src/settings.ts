@@ -13,6 +13,7 @@ import {
   size,
   text,
 } from './schema.js';
+import type { Secret } from './secret.js';
 
 /** The services that a process can run, in the order of their ports. */
 export const SERVICE_NAMES = [
@@ -79,6 +80,47 @@ const dispatcher = section({
     .describe('How long a stopping process waits for running deliveries.'),
 }).prefault({});
 
+const keeper = section({
+  backend: oneOf('lmdb', 'etcd')
+    .prefault('lmdb')
+    .describe(
+      'Where releases, instances and locks are kept: embedded, or in etcd for many keepers.',
+    ),
+  path: text.optional().describe('Folder of the embedded backend; `<data>/keeper` if not given.'),
+  etcd: section({
+    endpoints: addresses.prefault(['127.0.0.1:2379']).describe('host:port of the members of etcd.'),
+    prefix: text.prefault('/malabar').describe('What every key begins with.'),
+    user: text.optional().describe('User of etcd, if it asks for one.'),
+    password: secret.optional().describe('Password of that user.'),
+    tls: section({
+      ca: text.optional().describe('PEM file of the authorities that etcd is checked against.'),
+      cert: text.optional().describe('PEM file of the certificate that the keeper shows.'),
+      key: text.optional().describe('PEM file of the private key of `cert`.'),
+    })
+      .optional()
+      .describe('TLS to etcd; without it the keeper speaks plain.'),
+  }).prefault({}),
+  secretKey: secret
+    .optional()
+    .describe(
+      'Key (32 characters or more) under which secrets are kept; the embedded backend makes one in its folder if not given.',
+    ),
+  previousSecretKey: secret
+    .optional()
+    .describe('The key before, while `malabar config rotate-key` has not run.'),
+  limits: section({
+    keys: count(1).prefault('10_000').describe('Keys that a domain may have.'),
+    files: count(1).prefault('1_000').describe('Files that a domain may have.'),
+    value: size.prefault('1MiB').describe('Bytes that one value may have.'),
+  }).prefault({}),
+  history: count(1)
+    .prefault('1_000')
+    .describe('Releases of a domain that stay restorable, unless the domain says otherwise.'),
+  reconcileMs: duration
+    .prefault('30s')
+    .describe('How often a node is told again which release it should run.'),
+}).prefault({});
+
 const log = section({
   level: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')
     .prefault('info')
@@ -109,6 +151,11 @@ export const settingsFields = {
   node: text
     .optional()
     .describe('Name of this process in logs and listings; `<hostname>-<pid>` if not given.'),
+  zone: text
+    .optional()
+    .describe(
+      'Where this process stands, e.g. a data centre; callers prefer their own zone by policy.',
+    ),
   log,
   ops: section({
     listen: listen
@@ -129,7 +176,7 @@ export const settingsFields = {
   ingest,
   storage,
   dispatcher,
-  keeper: section({}).prefault({}),
+  keeper,
   scheduler: section({}).prefault({}),
   metrics: section({
     listen: listen
@@ -161,6 +208,7 @@ export interface ListenerSettings {
 export interface MalabarConfig {
   data: string;
   node: string;
+  zone?: string;
   log: { level: string; pretty: boolean };
   /** Without `listen` the port depends on the services of the process. */
   ops: { listen?: string };
@@ -178,7 +226,22 @@ export interface MalabarConfig {
   };
   storage: { path: string; bytesMax?: number; cacheBytes: number; settleDelayMs: number };
   dispatcher: { prefetch: number; drainMs: number };
-  keeper: Record<string, never>;
+  keeper: {
+    backend: 'lmdb' | 'etcd';
+    path?: string;
+    etcd: {
+      endpoints: string[];
+      prefix: string;
+      user?: string;
+      password?: Secret;
+      tls?: { ca?: string; cert?: string; key?: string };
+    };
+    secretKey?: Secret;
+    previousSecretKey?: Secret;
+    limits: { keys: number; files: number; value: number };
+    history: number;
+    reconcileMs: number;
+  };
   scheduler: Record<string, never>;
   metrics: { listen: string };
   /** Queues and topics of the same file; the keeper serves them. */

@@ -18,6 +18,8 @@ export const ERRORS = {
   UNKNOWN_QUEUE: { grpc: 5, redis: 'NOQUEUE', http: 404, retryable: false },
   UNKNOWN_TOPIC: { grpc: 5, redis: 'NOTOPIC', http: 404, retryable: false },
   UNKNOWN_JOB: { grpc: 5, redis: 'NOJOB', http: 404, retryable: false },
+  NOT_FOUND: { grpc: 5, redis: 'ERR', http: 404, retryable: false },
+  CONFLICT: { grpc: 10, redis: 'CONFLICT', http: 409, retryable: false },
   TOO_LARGE: { grpc: 3, redis: 'TOOBIG', http: 413, retryable: false },
   QUEUE_FULL: { grpc: 8, redis: 'QUEUEFULL', http: 429, retryable: true },
   BUSY: { grpc: 8, redis: 'BUSY', http: 429, retryable: true },

@@ -21,6 +21,8 @@ const BY_CODE: Record<ErrorCode, ExitCode> = {
   UNKNOWN_QUEUE: EXIT.notFound,
   UNKNOWN_TOPIC: EXIT.notFound,
   UNKNOWN_JOB: EXIT.notFound,
+  NOT_FOUND: EXIT.notFound,
+  CONFLICT: EXIT.refused,
   TOO_LARGE: EXIT.usage,
   QUEUE_FULL: EXIT.refused,
   BUSY: EXIT.refused,
