@@ -1,12 +1,27 @@
 import type { MalabarConfig } from '@malabar/config';
-import { dispatcher, ingest, keeper, metrics, scheduler, storage } from '@malabar/contracts';
+import {
+  access,
+  config,
+  discovery,
+  dispatcher,
+  election,
+  ingest,
+  keeper,
+  metrics,
+  scheduler,
+  storage,
+} from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import { type Client, connect } from '@malabar/rpc';
 import { CommandError, EXIT } from './exit.js';
 
-/** The contract of each service. */
+/** The contract of each service; the keeper has several. */
 const DEFINITIONS = {
   keeper: keeper.KeeperServiceDefinition,
+  config: config.ConfigServiceDefinition,
+  discovery: discovery.DiscoveryServiceDefinition,
+  election: election.ElectionServiceDefinition,
+  access: access.AccessServiceDefinition,
   ingest: ingest.IngestServiceDefinition,
   storage: storage.StorageServiceDefinition,
   dispatcher: dispatcher.DispatcherServiceDefinition,
@@ -16,6 +31,8 @@ const DEFINITIONS = {
 
 type Definitions = typeof DEFINITIONS;
 export type BusService = keyof Definitions;
+
+const OF_THE_KEEPER: readonly BusService[] = ['keeper', 'config', 'discovery', 'election', 'access'];
 
 /** The services of a running bus, found through one address. */
 export interface Bus {
@@ -92,7 +109,7 @@ async function findEntry(
 }
 
 function addressOf(service: BusService, entry: Entry): string {
-  if (entry.instances === undefined) return entry.address;
+  if (entry.instances === undefined || OF_THE_KEEPER.includes(service)) return entry.address;
   const found = entry.instances.find((instance) => instance.service === service);
   if (found) return found.address;
   throw new CommandError(
