@@ -49,12 +49,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^(libs|services)/',
-        pathNot: [
-          '^libs/rpc/',
-          '^libs/etcd/',
-          '^services/storage/src/engines/lmdb',
-          '^services/keeper/src/backends/lmdb',
-        ],
+        pathNot: ['^libs/rpc/', '^libs/etcd/', '^libs/lmdb/'],
       },
       to: { path: 'node_modules/(@grpc/|lmdb|etcd3)' },
     },

@@ -1,9 +1,9 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkFile } from '@malabar/lmdb';
 import { tempDir } from '@malabar/testkit';
 import { expect, test } from 'vitest';
 import { createLmdbEngine } from './lmdb.js';
-import { checkFile } from './lmdb-file.js';
 import { childEnd, startChild } from './testing/child.js';
 import { compare, fillStore } from './testing/filled-store.js';
 

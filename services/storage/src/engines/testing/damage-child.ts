@@ -1,11 +1,11 @@
 import { copyFileSync, mkdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { BusError } from '@malabar/core';
+import { checkFile } from '@malabar/lmdb';
 import { seededRandom } from '@malabar/testkit';
 import { encodeRecord } from '../../core/log-record.js';
 import type { Engine } from '../../engine.js';
 import { createLmdbEngine } from '../lmdb.js';
-import { checkFile } from '../lmdb-file.js';
 import { damage } from './damage.js';
 import { compare, fillStore } from './filled-store.js';
 

@@ -1,8 +1,8 @@
 import { rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkFile } from '@malabar/lmdb';
 import type { Engine, WriteBatch } from '../../engine.js';
 import { createLmdbEngine } from '../lmdb.js';
-import { checkFile } from '../lmdb-file.js';
 
 /*
  * Lives through a full disk and prints what it met, one JSON line for each stage.

@@ -1,5 +1,12 @@
 import { BusError } from '@malabar/core';
 
+/** A file, and what its owner's user may do when it is damaged. */
+export interface Place {
+  file: string;
+  /** A sentence, e.g. which command looks further. */
+  advice?: string;
+}
+
 /** No room: of the disk, the file, the quota, the map; as LMDB and as node say it. */
 const FULL = new Set<unknown>([28, 27, 122, -30792, 'ENOSPC', 'EFBIG', 'EDQUOT']);
 /** MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_INVALID. */
@@ -17,21 +24,19 @@ export function isFatal(thrown: unknown): boolean {
 }
 
 /** What a failure of LMDB or of the disk under it means to others. */
-export function storeError(thrown: unknown, file: string, doing: string): BusError {
+export function storeError(thrown: unknown, place: Place, doing: string): BusError {
   if (thrown instanceof BusError) return thrown;
-  if (FULL.has(codeOf(thrown))) return diskFull(file, thrown);
+  if (FULL.has(codeOf(thrown))) return diskFull(place.file, thrown);
   const message = messageOf(thrown);
-  if (CORRUPT.has(codeOf(thrown))) return damaged(file, message, thrown);
-  return new BusError('INTERNAL', `${file}: cannot ${doing}: ${message}`, { cause: thrown });
+  if (CORRUPT.has(codeOf(thrown))) return damaged(place, message, thrown);
+  return new BusError('INTERNAL', `${place.file}: cannot ${doing}: ${message}`, { cause: thrown });
 }
 
-export function damaged(file: string, fault: string, cause?: unknown): BusError {
-  return new BusError(
-    'CORRUPT',
-    `${file} is damaged: ${fault}. Nothing was changed. Restore the folder from a backup, or move it away ` +
-      'to start with an empty store; `malabar verify --data` reads all of it and says what else is wrong.',
-    { cause },
-  );
+export function damaged({ file, advice = '' }: Place, fault: string, cause?: unknown): BusError {
+  const message =
+    `${file} is damaged: ${fault}. Nothing was changed. Restore the folder from a backup, or move it ` +
+    `away to start with an empty store. ${advice}`;
+  return new BusError('CORRUPT', message.trimEnd(), { cause });
 }
 
 export function diskFull(file: string, cause?: unknown): BusError {

@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { BusError } from '@malabar/core';
-import { damaged } from './lmdb-error.js';
-import { Fault, META_PAGES, type Meta, readHeader, readMeta } from './lmdb-page.js';
-import { unseal } from './lmdb-seal.js';
-import { FileWalk, type Step } from './lmdb-walk.js';
+import { damaged, type Place } from './error.js';
+import { Fault, META_PAGES, type Meta, readHeader, readMeta } from './page.js';
+import { unseal } from './seal.js';
+import { FileWalk, type Step } from './walk.js';
 
 /** Enough to see a whole page of any size that LMDB has, and both metas of the common ones. */
 const PAGE_MAX = 65536;
@@ -28,12 +28,12 @@ export interface CheckProgress {
 /**
  * Looks at an LMDB file before LMDB maps it: a damaged one could make it read beyond the file's end,
  * which kills the process, or take wrong pages for free ones. Checks both metas, the free pages and
- * every entry of the state records and then of the log, newest first, until the budget is spent.
- * Throws CORRUPT, naming file and fault. Changes nothing.
+ * every entry of the trees, in their order and newest first, until the budget is spent. Throws
+ * CORRUPT, naming file and fault. Changes nothing.
  */
-export function inspectFile(file: string, budget: CheckBudget): void {
+export function inspectFile(place: Place, trees: readonly string[], budget: CheckBudget): void {
   const endMs = budget.elapsed() + budget.timeMs;
-  for (const { bytesRead } of checkFile(file))
+  for (const { bytesRead } of walkFile(place, trees))
     if (bytesRead > budget.bytesMax || budget.elapsed() > endMs) return;
 }
 
@@ -41,19 +41,24 @@ export function inspectFile(file: string, budget: CheckBudget): void {
  * Reads the whole file of a store that no process has open and checks every page, every list and every
  * checksum. Throws CORRUPT at the first fault.
  */
-export function* checkFile(file: string): Generator<CheckProgress> {
+export function checkFile(file: string): Generator<CheckProgress> {
+  return walkFile({ file }, []);
+}
+
+function* walkFile(place: Place, trees: readonly string[]): Generator<CheckProgress> {
+  const { file } = place;
   const fd = openSync(file, 'r');
   try {
     const fileBytes = fstatSync(fd).size;
     let entries = 0;
-    for (const step of new FileWalk(fd, newestMeta(fd, fileBytes)).walk(['meta', 'state', 'log'])) {
+    for (const step of new FileWalk(fd, newestMeta(fd, fileBytes)).walk(trees)) {
       if (step.entry) entries++;
       checkEntry(step);
       yield { bytesRead: step.bytesRead, fileBytes, entries };
     }
   } catch (error) {
-    if (error instanceof Fault) throw damaged(file, error.message);
-    if (error instanceof BusError) throw damaged(file, error.message);
+    if (error instanceof Fault) throw damaged(place, error.message);
+    if (error instanceof BusError) throw damaged(place, error.message);
     throw error;
   } finally {
     closeSync(fd);

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import type { Extent } from './lmdb-room.js';
+import type { Extent } from './room.js';
 
 const PAGE_BYTES = 4096;
 /** Address space to begin with; it doubles by itself. */
@@ -21,22 +21,20 @@ const NEW_FILE_BYTES_MAX = 256 * 1024;
 const LOCK_BYTES = 16 * 1024;
 
 /** An open LMDB file. */
-export interface Trees {
+export interface Environment {
   root: RootDatabase<Buffer, Buffer>;
-  meta: Database<Buffer, Buffer>;
-  log: Database<Buffer, Buffer>;
-  state: Database<Buffer, Buffer>;
+  trees: ReadonlyMap<string, Database<Buffer, Buffer>>;
 }
 
 /**
  * Makes a new store's file under another name first: a file that bears its name is whole, so a cut one
  * is damage and never the rest of a start that did not come to its end.
  */
-export async function createFile(file: string): Promise<void> {
+export async function createFile(file: string, trees: readonly string[]): Promise<void> {
   const draft = `${file}.new`;
   for (const leftover of [draft, `${draft}-lock`]) rmSync(leftover, { force: true });
   proveRoom(draft);
-  await openTrees(draft).root.close();
+  await openFile(draft, trees).root.close();
   rmSync(`${draft}-lock`, { force: true });
   renameSync(draft, file);
   syncFolder(dirname(file));
@@ -51,7 +49,7 @@ function proveRoom(draft: string): void {
   }
 }
 
-export function openTrees(file: string): Trees {
+export function openFile(file: string, names: readonly string[]): Environment {
   takeLockRoom(`${file}-lock`);
   const root = open<Buffer, Buffer>({
     path: file,
@@ -68,7 +66,7 @@ export function openTrees(file: string): Trees {
   });
   const tree = (name: string) =>
     root.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' });
-  return { root, meta: tree('meta'), log: tree('log'), state: tree('state') };
+  return { root, trees: new Map(names.map((name) => [name, tree(name)])) };
 }
 
 /** LMDB writes its lock file through memory, where a full disk means SIGBUS: so it gets its room before. */
@@ -95,18 +93,20 @@ export function syncFolder(folder: string): void {
 }
 
 /** Bytes in pages that hold records. */
-export function usedBytes({ log, state }: Trees): number {
-  return pagesOf(log.getStats() as TreeStats) + pagesOf(state.getStats() as TreeStats);
+export function usedBytes({ trees }: Environment): number {
+  let bytes = 0;
+  for (const tree of trees.values()) bytes += pagesOf(tree.getStats() as TreeStats);
+  return bytes;
 }
 
 /** How far the file's pages reach. */
-export function extentOf(trees: Trees): Extent {
-  const { lastPageNumber, free } = trees.root.getStats() as FileStats;
+export function extentOf(environment: Environment): Extent {
+  const { lastPageNumber, free } = environment.root.getStats() as FileStats;
   const reach = (lastPageNumber + 1) * PAGE_BYTES;
   const freeListBytes = pagesOf(free);
-  // Two beginnings and the roots of the two other trees are neither free nor records.
-  const others = freeListBytes + 4 * PAGE_BYTES;
-  return { reach, freeListBytes, free: () => reach - usedBytes(trees) - others };
+  // Two beginnings and the root of all trees are neither free nor records.
+  const others = freeListBytes + 3 * PAGE_BYTES;
+  return { reach, freeListBytes, free: () => reach - usedBytes(environment) - others };
 }
 
 interface TreeStats {

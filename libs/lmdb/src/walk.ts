@@ -16,7 +16,7 @@ import {
   readTree,
   TREE,
   type Tree,
-} from './lmdb-page.js';
+} from './page.js';
 
 /** LMDB's own limit, CURSOR_STACK. */
 const DEPTH_MAX = 32;

@@ -1,5 +1,4 @@
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
-import type { WriteBatch } from '../engine.js';
 
 const PAGE_BYTES = 4096;
 /** Kept for the commits that only delete: LMDB writes new pages even for those. */
@@ -19,9 +18,18 @@ export interface Extent {
   free: () => number;
 }
 
+/** What a transaction is going to do. */
+export interface Writes {
+  /** Sizes of the values that it puts, in bytes. */
+  puts: readonly number[];
+  removals: number;
+  /** Whether it may be refused early, so that there is always room for those that only delete. */
+  spares: boolean;
+}
+
 export interface Room {
-  /** Whether the disk has taken in advance all that the batch may write. */
-  secure(batch: WriteBatch): boolean;
+  /** Whether the disk has taken in advance all that a transaction may write. */
+  secure(writes: Writes): boolean;
   close(): void;
 }
 
@@ -29,7 +37,7 @@ export interface Room {
  * LMDB must never meet a full disk: version 3.5.6 of the lmdb package writes its error message over the end
  * of a buffer when a page cannot be written, and with that the process dies (mdb.c, mdb_page_flush:
  * 100 bytes for a text of up to 118). So the file is made longer, with zeros, before LMDB needs it; where
- * that fails, the batch is refused and LMDB never hears of it. It also makes refusing cheap.
+ * that fails, the transaction is refused and LMDB never hears of it. It also makes refusing cheap.
  */
 export function createRoom(file: string, measure: () => Extent): Room {
   const fd = openSync(file, 'r+');
@@ -44,10 +52,10 @@ export function createRoom(file: string, measure: () => Extent): Room {
   }
 
   return {
-    secure(batch) {
-      const bytes = newBytes(batch) + 2 * freeListBytes;
+    secure(writes) {
+      const bytes = newBytes(writes) + 2 * freeListBytes;
       // On a full disk, free pages inside the file are as good a reserve as room behind its end.
-      const spare = batch.appends.length > 0 ? SPARE_BYTES : 0;
+      const spare = writes.spares ? SPARE_BYTES : 0;
       const secured = fits(bytes + spare) || (spareInside(spare) && fits(bytes));
       if (secured) reach += bytes;
       return secured;
@@ -60,16 +68,15 @@ export function createRoom(file: string, measure: () => Extent): Room {
   }
 }
 
-/** The most that LMDB may write behind its last page for a batch. */
-function newBytes({ appends, state, drops }: WriteBatch): number {
-  let pages = COMMON_PAGES + drops.length;
-  for (const { bytes } of appends) pages += pagesOf(bytes);
-  for (const value of state.values()) pages += value === undefined ? 1 : pagesOf(value);
+/** The most that LMDB may write behind its last page for a transaction. */
+function newBytes({ puts, removals }: Writes): number {
+  let pages = COMMON_PAGES + removals;
+  for (const bytes of puts) pages += pagesOf(bytes);
   return pages * PAGE_BYTES;
 }
 
 /** A leaf, and pages of its own for a value that is too big for one. */
-const pagesOf = (value: Uint8Array): number => 2 + Math.ceil(value.length / PAGE_BYTES);
+const pagesOf = (bytes: number): number => 2 + Math.ceil(bytes / PAGE_BYTES);
 
 /** Writes zeros from `end` to `target`, or as far as the disk lets it; returns where the file ends now. */
 function grow(fd: number, end: number, target: number): number {
