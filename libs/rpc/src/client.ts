@@ -23,8 +23,9 @@ import { fromStatus } from './status.js';
 
 export interface ConnectOptions {
   /**
-   * `host:port`, or a function that finds the addresses; it is asked again after UNAVAILABLE, and
-   * the next call goes to another of its addresses.
+   * `host:port`; `malabar:///<service>` after `registerScheme`; a function that finds the addresses:
+   * it is asked again after UNAVAILABLE, and the next call goes to another of its addresses; or a
+   * service of a directory, whose instances share the calls.
    */
   address: AddressSource;
   /** TLS if given: whom to trust and, for mTLS, what to show. */

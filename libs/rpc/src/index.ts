@@ -12,6 +12,8 @@ export type {
 export type { HandledCall } from './handlers.js';
 export type { AddressSource } from './link.js';
 export { local } from './local.js';
+export type { Balancer, Candidate, Directory, Endpoint, Route } from './route.js';
+export { registerScheme } from './scheme.js';
 export {
   type RpcLog,
   type RpcMetrics,

@@ -1,10 +1,18 @@
-import { Client as GrpcClient } from '@grpc/grpc-js';
+import { type ChannelOptions, Client as GrpcClient } from '@grpc/grpc-js';
 import { BusError } from '@malabar/core';
 import { channelCredentials, type TlsOptions } from './credentials.js';
 import { CONNECTION_OPTIONS } from './limits.js';
+import type { Directory } from './route.js';
+import { resolvedBy } from './scheme.js';
 
-/** One address, or a function that finds the addresses of the moment, best first. */
-export type AddressSource = string | (() => Promise<string[]>);
+/**
+ * One address, a function that finds the addresses of the moment, best first, or a service of a
+ * directory, whose instances share the calls.
+ */
+export type AddressSource =
+  | string
+  | (() => Promise<string[]>)
+  | { directory: Directory; service: string };
 
 const OPTIONS = {
   ...CONNECTION_OPTIONS,
@@ -47,6 +55,7 @@ export class Link {
     if (this.#current) return this.#current;
     if (this.#closed) throw new BusError('UNAVAILABLE', `the client of ${this.#what} is closed`);
     if (typeof this.#source === 'string') return this.#use(this.#source);
+    if (typeof this.#source === 'object') return this.#follow(this.#source);
     this.#searching ??= this.#search(this.#source).finally(() => {
       this.#searching = undefined;
     });
@@ -55,7 +64,7 @@ export class Link {
 
   /** A call on the connection ended UNAVAILABLE. */
   failed(connection: Connection): void {
-    if (typeof this.#source === 'string' || this.#current !== connection) return;
+    if (typeof this.#source !== 'function' || this.#current !== connection) return;
     this.#failed = connection.address;
     this.#current = undefined;
   }
@@ -78,10 +87,15 @@ export class Link {
     return this.#use(addresses[(at + 1) % addresses.length] as string);
   }
 
-  #use(address: string): Connection {
+  #follow({ directory, service }: { directory: Directory; service: string }): Connection {
+    const { address, options } = resolvedBy(directory, service);
+    return this.#use(address, { ...OPTIONS, ...options });
+  }
+
+  #use(address: string, options: ChannelOptions = OPTIONS): Connection {
     let connection = this.#open.get(address);
     if (connection === undefined) {
-      const client = new GrpcClient(address, channelCredentials(this.#tls), OPTIONS);
+      const client = new GrpcClient(address, channelCredentials(this.#tls), options);
       connection = { address, client };
       this.#open.set(address, connection);
     }
