@@ -1,15 +1,21 @@
 import { keeper } from '@malabar/contracts';
 import { hashPassword, verifyPassword } from '@malabar/core';
 import { expect, test } from 'vitest';
-import { createPasswordHashes, type Environment, readConfig, toBusConfig } from './index.js';
+import {
+  createPasswordHashes,
+  documentsToFiles,
+  type Environment,
+  filesToBusConfig,
+  readConfig,
+} from './index.js';
 
-function busConfig(
+/** The way of a file to the services: as files of the domain, and back. */
+async function busConfig(
   text: string,
   env: Environment = {},
   hashes = createPasswordHashes(),
 ): Promise<keeper.BusConfig> {
-  const { config, fault } = readConfig({ file: 'f', text });
-  return toBusConfig(config.documents, { env, hashes, fault });
+  return filesToBusConfig(await documentsToFiles(readConfig({ file: 'f', text }), { env, hashes }));
 }
 
 const FULL = `
@@ -140,18 +146,4 @@ test('every secret that cannot be read is named with its line', async () => {
       'f:6:8: queues.b.password: the secret of env:EMPTY is empty',
     ].join('\n'),
   );
-});
-
-test('a password that did not change keeps its hash, over reloads and processes', async () => {
-  const text = (password: string): string =>
-    `queues: { a: { password: ${password}, topics: { } } }`;
-  const hash = async (password: string, hashes = createPasswordHashes()) =>
-    (await busConfig(text(password), {}, hashes)).queues[0]?.passwordHash;
-  const first = createPasswordHashes();
-  const before = await hash('same', first);
-  const kept = first.endRound();
-  expect(await hash('same', first)).toBe(before);
-  expect(await hash('same', createPasswordHashes(kept))).toBe(before);
-  expect(await hash('other', createPasswordHashes(kept))).not.toBe(before);
-  expect(await hash('other', first)).not.toBe(before);
 });

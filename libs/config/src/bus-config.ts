@@ -1,18 +1,8 @@
 import { keeper } from '@malabar/contracts';
-import type { Documents, QueueDocument } from './documents.js';
-import { ConfigError, type ConfigFault, type KeyFault } from './faults.js';
-import type { PasswordHashes } from './password-hashes.js';
-import type { Environment, Secret } from './secret.js';
+import type { QueueDocument } from './documents.js';
+import type { Secret } from './secret.js';
 import type { TargetDocument } from './target.js';
 import type { RetryDocument, TopicDocument } from './topic.js';
-
-export interface BusConfigOptions {
-  /** Variables that `{ secret: env:NAME }` may name. */
-  env: Environment;
-  hashes: PasswordHashes;
-  /** Gives a fault its place: `fault` of readConfig. */
-  fault(fault: KeyFault): ConfigFault;
-}
 
 const BACKOFF = {
   exponential: keeper.Backoff.EXPONENTIAL,
@@ -22,91 +12,26 @@ const BACKOFF = {
 const START = { now: keeper.TopicStart.NOW, beginning: keeper.TopicStart.BEGINNING };
 const FORMAT = { raw: keeper.HttpFormat.RAW, pepperbus: keeper.HttpFormat.PEPPERBUS };
 
-/** What stands in place of the secrets. */
-interface Secrets {
-  hash(path: readonly string[], password: Secret): string;
-  text(path: readonly string[], secret: Secret): string;
-}
-
-/**
- * The queues and topics as the other services read them, release 0, with secrets in place. Throws a
- * ConfigError that names every secret that cannot be read.
- */
-export async function toBusConfig(
-  documents: Documents,
-  { env, hashes, fault }: BusConfigOptions,
-): Promise<keeper.BusConfig> {
-  const faults: ConfigFault[] = [];
-  const text = (path: readonly string[], secret: Secret): string => {
-    try {
-      return secret.reveal(env);
-    } catch (error) {
-      faults.push(fault({ path, message: (error as Error).message }));
-      return '';
-    }
-  };
-  const hashed = new Map<string, string>();
-  const passwords = passwordsOf(documents).map(async ({ path, password }) => {
-    const plain = text(path, password);
-    const key = path.join('/');
-    if (plain !== '') hashed.set(key, await hashes.hash(key, plain));
-  });
-  await Promise.all(passwords);
-  const hash = (path: readonly string[]): string => hashed.get(path.join('/')) ?? '';
-  const config = assemble(documents, { hash, text });
-  if (faults.length > 0) throw new ConfigError(faults);
-  return config;
-}
-
-interface PasswordPlace {
-  path: string[];
-  password: Secret;
-}
-
-function passwordsOf({ queues }: Documents): PasswordPlace[] {
-  return Object.entries(queues).flatMap(([name, queue]) => {
-    const path = ['queues', name];
-    const topics = Object.entries(queue.topics).map(([topic, { password }]) => ({
-      path: [...path, 'topics', topic, 'password'],
-      password,
-    }));
-    const all = [{ path: [...path, 'password'], password: queue.password }, ...topics];
-    return all.filter((one): one is PasswordPlace => one.password !== undefined);
-  });
-}
-
-function assemble({ queues }: Documents, secrets: Secrets): keeper.BusConfig {
-  const entries = Object.entries(queues).sort(([a], [b]) => (a < b ? -1 : 1));
-  return { release: 0, queues: entries.map(([name, queue]) => queueConfig(name, queue, secrets)) };
-}
-
-function queueConfig(name: string, queue: QueueDocument, secrets: Secrets): keeper.QueueConfig {
-  const path = ['queues', name];
+/** A queue as the services read it. Its secrets are at hand, and its passwords are hashes. */
+export function queueConfig(name: string, queue: QueueDocument): keeper.QueueConfig {
   const topics = Object.entries(queue.topics).sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     name,
     system: queue.system ?? '',
-    passwordHash: queue.password ? secrets.hash([...path, 'password'], queue.password) : '',
+    passwordHash: text(queue.password),
     retentionMs: queue.retentionMs,
     bodyBytesMax: queue.limits.body,
     waitingMax: queue.limits.ready,
-    topics: topics.map(([topic, document]) =>
-      topicConfig(topic, document, [...path, 'topics', topic], secrets),
-    ),
+    topics: topics.map(([topic, document]) => topicConfig(topic, document)),
   };
 }
 
-function topicConfig(
-  name: string,
-  topic: TopicDocument,
-  path: string[],
-  secrets: Secrets,
-): keeper.TopicConfig {
+function topicConfig(name: string, topic: TopicDocument): keeper.TopicConfig {
   const { concurrency, timeoutMs, delayMs, paused, chunk } = topic;
   return {
     name,
-    passwordHash: topic.password ? secrets.hash([...path, 'password'], topic.password) : '',
-    target: targetConfig(topic.target, [...path, 'target'], secrets),
+    passwordHash: text(topic.password),
+    target: targetConfig(topic.target),
     concurrency,
     timeoutMs,
     delayMs,
@@ -117,11 +42,7 @@ function topicConfig(
   };
 }
 
-function targetConfig(
-  target: TargetDocument,
-  path: string[],
-  secrets: Secrets,
-): keeper.TopicConfig['target'] {
+function targetConfig(target: TargetDocument): keeper.TopicConfig['target'] {
   if (target.kind === 'grpc') return { $case: 'grpc', value: {} };
   if (target.kind === 'pull') return { $case: 'pull', value: {} };
   if (target.kind === 'fastcgi') {
@@ -129,10 +50,7 @@ function targetConfig(
     return { $case: 'fastcgi', value: { ...rest, connectionsMax: connections } };
   }
   const { connections = 1, responseBytes, format, headers, ...rest } = target.http;
-  const sent = Object.entries(headers).map(([name, value]) => [
-    name,
-    secrets.text([...path, 'http', 'headers', name], value),
-  ]);
+  const sent = Object.entries(headers).map(([name, value]) => [name, text(value)]);
   const value = {
     ...rest,
     headers: Object.fromEntries(sent),
@@ -141,6 +59,10 @@ function targetConfig(
     responseBytesMax: responseBytes,
   };
   return { $case: 'http', value };
+}
+
+function text(secret: Secret | undefined): string {
+  return secret?.reveal() ?? '';
 }
 
 function retryPolicy(retry: RetryDocument): keeper.RetryPolicy {

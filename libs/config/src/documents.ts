@@ -37,15 +37,17 @@ export interface Documents {
   queues: Record<string, QueueDocument>;
 }
 
-const system = section({
+/** A system as the file says it. */
+export const systemSchema: Field<SystemDocument> = section({
   owner: text.optional().describe('Who answers for it.'),
   description: text.optional().describe('What it is, for people.'),
-});
+}) as Field<SystemDocument>;
 
 // A queue that lost its topics by mistake would take jobs that nobody ever gets.
 const topics = named('topic', topic, 'is required; { } for a queue that only keeps its jobs');
 
-const queue = section({
+/** A queue as the file says it. */
+export const queueSchema = section({
   system: text.optional().describe('The system that owns it; one of `systems`.'),
   password: password
     .optional()
@@ -67,8 +69,8 @@ const queue = section({
 /** The whole file. */
 export const fileSchema = section({
   ...settingsFields,
-  systems: named('system', system).prefault({}),
-  queues: named('queue', queue).prefault({}),
+  systems: named('system', systemSchema).prefault({}),
+  queues: named('queue', queueSchema).prefault({}),
   schedules: later(),
   stores: later(),
   people: later(),
@@ -84,9 +86,13 @@ export function crossFaults(values: Record<string, unknown>): KeyFault[] {
   return Object.entries(asMapping(values.queues)).flatMap(([name, queue]) => {
     const owner = asMapping(queue).system;
     if (typeof owner !== 'string' || known.includes(owner)) return [];
-    const message = `${quoted(owner)} is not one of systems${suggestion(owner, known)}`;
-    return [{ path: ['queues', name, 'system'], message }];
+    return [{ path: ['queues', name, 'system'], message: noSystem(owner, known) }];
   });
+}
+
+/** What is wrong with a queue that names a system which is not there. */
+export function noSystem(owner: string, known: readonly string[]): string {
+  return `${quoted(owner)} is not one of systems${suggestion(owner, known)}`;
 }
 
 function asMapping(value: unknown): Record<string, unknown> {

@@ -23,6 +23,8 @@ export interface ConfigSources {
 /** A configuration together with the way from its keys to their lines. */
 export interface LoadedConfig {
   config: MalabarConfig;
+  /** The file as it was written, without the other sources. */
+  values: Readonly<Record<string, unknown>>;
   /** A fault that is found later, such as an unreadable secret, with its place. */
   fault(fault: KeyFault): ConfigFault;
 }
@@ -44,7 +46,7 @@ export function readConfig({ file, text, env = {}, flags = {} }: ConfigSources):
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   const { systems, queues, ...settings } = parsed.data;
   const config = { ...complete(settings, env, fault), documents: { systems, queues } };
-  return { config, fault };
+  return { config, values: yaml.values, fault };
 }
 
 function readText(file: string): string {

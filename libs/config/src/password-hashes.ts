@@ -3,10 +3,8 @@ import { hashPassword, isPasswordHash, verifyPassword } from '@malabar/core';
 
 /** Hashes of passwords that stay the same as long as the password does. */
 export interface PasswordHashes {
-  /** The hash of a password. `key` says whose: it finds the hash of an earlier process again. */
-  hash(key: string, password: string): Promise<string>;
-  /** By key, what the last round used; forgets the rest. For the next process. */
-  endRound(): Record<string, string>;
+  /** The hash of a password, which is kept in `section` under `key`. */
+  hash(section: string, key: string, password: string): Promise<string>;
 }
 
 interface Known {
@@ -15,31 +13,42 @@ interface Known {
   hash: string;
 }
 
-/** `earlier` are hashes that `endRound` of an earlier process returned. */
-export function createPasswordHashes(earlier: Record<string, string> = {}): PasswordHashes {
+/**
+ * `earlier` finds the hash that is in force, if there is one: as long as it is that of the password,
+ * it stays.
+ */
+export function createPasswordHashes(
+  earlier: (section: string, key: string) => string | undefined = () => undefined,
+): PasswordHashes {
   const secret = randomBytes(32);
-  let known = new Map<string, Known>();
-  let round = new Map<string, Known>();
+  // Hashing and verifying cost 40 ms each; a password that did not change costs nothing again.
+  const made = new Map<string, Known>();
+  const verified = new Map<string, Known & { same: boolean }>();
 
-  async function find(key: string, password: string): Promise<string> {
-    const before = Object.hasOwn(earlier, key) ? earlier[key] : undefined;
-    const same = before !== undefined && (await verifyPassword(password, before));
-    return same ? before : hashPassword(password);
+  async function isStill(place: string, hash: string, mark: string, password: string) {
+    const last = verified.get(place);
+    if (last?.hash === hash && last.mark === mark) return last.same;
+    const same = await verifyPassword(password, hash);
+    verified.set(place, { hash, mark, same });
+    return same;
+  }
+
+  async function make(place: string, mark: string, password: string): Promise<string> {
+    const last = made.get(place);
+    if (last?.mark === mark) return last.hash;
+    const hash = await hashPassword(password);
+    made.set(place, { mark, hash });
+    return hash;
   }
 
   return {
-    async hash(key, password) {
+    async hash(section, key, password) {
       if (isPasswordHash(password)) return password;
       const mark = createHmac('sha256', secret).update(password).digest('base64');
-      const last = known.get(key);
-      const hash = last?.mark === mark ? last.hash : await find(key, password);
-      round.set(key, { mark, hash });
-      return hash;
-    },
-    endRound() {
-      known = round;
-      round = new Map();
-      return Object.fromEntries([...known].map(([key, { hash }]) => [key, hash]));
+      const place = `${section}/${key}`;
+      const before = earlier(section, key);
+      if (before !== undefined && (await isStill(place, before, mark, password))) return before;
+      return make(place, mark, password);
     },
   };
 }

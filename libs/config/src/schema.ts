@@ -58,9 +58,8 @@ export function named<T>(
   missing?: string,
 ): Field<Record<string, T>> {
   const name = z.string().check((context) => {
-    const fault = nameFault(context.value);
-    if (fault === undefined) return;
-    const message = `a name of a ${what} ${fault}`;
+    const message = nameFault(what, context.value);
+    if (message === undefined) return;
     context.issues.push({ code: 'custom', message, input: context.value });
   });
   const record = z.record(name, schema, {
@@ -148,6 +147,7 @@ export const fraction = scalar('0 to 1', (value) => {
 export const secret = scalar('secret', readSecret);
 
 function readSecret(value: unknown): Secret {
+  if (value instanceof Secret) return value;
   if (typeof value === 'string') {
     if (value !== '') return Secret.inline(value);
     throw new TypeError('is empty; leave the key out for no secret');
@@ -179,11 +179,13 @@ export function fail(context: z.RefinementCtx, message: string, path: string[] =
   return z.NEVER;
 }
 
-function nameFault(name: string): string | undefined {
-  if (name.length === 0 || name.length > 128) return 'has 1 to 128 characters';
-  // They would walk in URLs and paths.
-  if (name === '.' || name === '..') return `cannot be '${name}'`;
-  return /^[A-Za-z0-9_.-]+$/.test(name) ? undefined : 'has only letters, digits, _ . -';
+/** What is wrong with the name of a queue, a topic and so on. */
+export function nameFault(what: string, name: string): string | undefined {
+  const of = `a name of a ${what}`;
+  if (name.length === 0 || name.length > 128) return `${of} has 1 to 128 characters`;
+  // The first two would walk in URLs and paths; the last is the section that others inherit.
+  if (name === '.' || name === '..' || name === 'DEFAULT') return `${of} cannot be '${name}'`;
+  return /^[A-Za-z0-9_.-]+$/.test(name) ? undefined : `${of} has only letters, digits, _ . -`;
 }
 
 // One line per key, in the order of the keys: faultsOf() gives each its own place.

@@ -5,10 +5,11 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * A secret of the config that no log, message or dump can show: its text leaves only through
- * `reveal`. Written inline, or as `{ secret: file:/path }` or `{ secret: env:NAME }`.
+ * `reveal`. Written inline, or as `{ secret: file:/path }` or `{ secret: env:NAME }`; in a document
+ * that the keeper holds as `{ "secret": "keeper:<key>" }`.
  */
 export class Secret {
-  /** `inline`, `file:/path` or `env:NAME`: safe to show. */
+  /** `inline`, `file:/path`, `env:NAME` or `keeper:<key>`: safe to show. */
   readonly source: string;
   readonly #text: string | undefined;
 
@@ -34,9 +35,9 @@ export class Secret {
     return text;
   }
 
-  /** The same secret, fetched now, so that `reveal` needs no environment any more. */
-  resolved(env: Environment): Secret {
-    return new Secret(this.source, this.reveal(env));
+  /** A secret that the keeper holds under `key`. */
+  static kept(key: string, text: string): Secret {
+    return new Secret(`keeper:${key}`, text);
   }
 
   equals(other: Secret): boolean {

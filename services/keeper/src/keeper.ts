@@ -4,11 +4,12 @@ import {
   ConfigError,
   changedSettings,
   createPasswordHashes,
+  documentsToFiles,
   type Environment,
+  filesToBusConfig,
   type MalabarConfig,
   type PasswordHashes,
   readConfig,
-  toBusConfig,
 } from '@malabar/config';
 import { keeper } from '@malabar/contracts';
 import type { Clock } from '@malabar/core';
@@ -109,7 +110,9 @@ export class Keeper {
     } else {
       this.#stored = stored;
     }
-    this.#hashes = createPasswordHashes(this.#stored?.passwords);
+    this.#hashes = createPasswordHashes(
+      (section, key) => this.#stored?.passwords[`${section}/${key}`],
+    );
   }
 
   async #reload(file: string): Promise<void> {
@@ -145,12 +148,21 @@ export class Keeper {
 
   async #read(text: string | undefined): Promise<Read> {
     const { configFile, env } = this.#options;
-    const { config: settings, fault } = readConfig(
+    const loaded = readConfig(
       text === undefined ? {} : { file: configFile, text, env: withoutSettings(env) },
     );
-    const hashes = this.#hashes;
-    const config = await toBusConfig(settings.documents, { env, hashes, fault });
-    return { settings, config, checksum: checksumOf(config), passwords: hashes.endRound() };
+    const files = await documentsToFiles(loaded, { env, hashes: this.#hashes });
+    const config = filesToBusConfig(files);
+    const passwords = Object.fromEntries(
+      files.flatMap(({ sections }) =>
+        sections.flatMap(({ name, entries }) =>
+          entries
+            .filter(({ type }) => type === 'secret')
+            .map(({ key, raw }) => [`${name}/${key}`, raw]),
+        ),
+      ),
+    );
+    return { settings: loaded.config, config, checksum: checksumOf(config), passwords };
   }
 
   async #publish({ config, checksum, passwords }: Read): Promise<void> {

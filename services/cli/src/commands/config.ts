@@ -1,10 +1,10 @@
 import {
   createPasswordHashes,
+  documentsToFiles,
   loadConfig,
   maskConfig,
   printConfig,
   readConfig,
-  toBusConfig,
 } from '@malabar/config';
 import { hashPassword } from '@malabar/core';
 import { Command } from 'commander';
@@ -45,14 +45,11 @@ async function check(
 ): Promise<void> {
   const file = named ?? defaultFile(cwd);
   if (!file) throw new CommandError(EXIT.usage, 'no malabar.yaml here', 'name the file');
-  const { config, fault } = readConfig({ file, env });
+  const loaded = readConfig({ file, env });
   // Reads the secrets too.
-  const { queues } = await toBusConfig(config.documents, {
-    env,
-    fault,
-    hashes: createPasswordHashes(),
-  });
-  const topics = queues.reduce((sum, queue) => sum + queue.topics.length, 0);
+  await documentsToFiles(loaded, { env, hashes: createPasswordHashes() });
+  const queues = Object.values(loaded.config.documents.queues);
+  const topics = queues.reduce((sum, queue) => sum + Object.keys(queue.topics).length, 0);
   if (json) terminal.line(JSON.stringify({ file, queues: queues.length, topics }));
   else terminal.line(`${file}: ok, ${plural(queues.length, 'queue')}, ${plural(topics, 'topic')}`);
 }

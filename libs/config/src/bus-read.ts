@@ -1,0 +1,179 @@
+import type { config, keeper } from '@malabar/contracts';
+import { isPasswordHash } from '@malabar/core';
+import { queueConfig } from './bus-config.js';
+import { DOCUMENT_KEY, QUEUES_FILE, SYSTEMS_FILE } from './bus-files.js';
+import { noSystem, type QueueDocument, queueSchema, systemSchema } from './documents.js';
+import { ConfigError, faultsOf, type KeyFault } from './faults.js';
+import { nameFault } from './schema.js';
+import { Secret } from './secret.js';
+import { isPassword, secretsOf } from './secret-keys.js';
+import { suggestion } from './suggestion.js';
+
+export interface BusFilesOptions {
+  /** The secrets were left out, as for a node that does not get them; they are empty then. */
+  withoutSecrets?: boolean;
+}
+
+/** What the files of the domain `malabar` say, and all that is wrong with them. */
+interface BusFiles {
+  queues: keeper.QueueConfig[];
+  faults: config.ConfigFault[];
+}
+
+/**
+ * The queues and topics as the services read them, release 0. The inverse of documentsToFiles, with
+ * the same schema and the same words. Files that it does not know are not its business. Throws a
+ * ConfigError with every fault.
+ */
+export function filesToBusConfig(
+  files: readonly config.ConfigFile[],
+  options: BusFilesOptions = {},
+): keeper.BusConfig {
+  const { queues, faults } = readBusFiles(files, options);
+  if (faults.length === 0) return { release: 0, queues };
+  throw new ConfigError(faults.map(asConfigFault));
+}
+
+/** What is wrong with files of the domain `malabar`: what the keeper refuses to publish. */
+export function busFilesFaults(files: readonly config.ConfigFile[]): config.ConfigFault[] {
+  const known = [QUEUES_FILE, SYSTEMS_FILE];
+  const unknown = files.filter(({ path }) => !known.includes(path));
+  return [
+    ...readBusFiles(files, {}).faults,
+    ...unknown.map(({ path }) =>
+      faultAt(path, '', '', `the bus reads ${known.join(' and ')}${suggestion(path, known, '/')}`),
+    ),
+  ];
+}
+
+function readBusFiles(
+  files: readonly config.ConfigFile[],
+  { withoutSecrets = false }: BusFilesOptions,
+): BusFiles {
+  const found: BusFiles = { queues: [], faults: [] };
+  const systems = readSystems(sectionsOf(files, SYSTEMS_FILE), found.faults);
+  for (const section of sectionsOf(files, QUEUES_FILE)) {
+    const { queue, faults } = readQueue(section, withoutSecrets);
+    const { name } = section;
+    if (queue?.system !== undefined && !systems.includes(queue.system)) {
+      faults.push({ path: [DOCUMENT_KEY, 'system'], message: noSystem(queue.system, systems) });
+    }
+    found.faults.push(...faults.map((fault) => placed(QUEUES_FILE, name, fault)));
+    if (queue !== undefined && faults.length === 0) found.queues.push(queueConfig(name, queue));
+  }
+  return found;
+}
+
+function sectionsOf(files: readonly config.ConfigFile[], path: string): config.ConfigSection[] {
+  const sections = files.find((file) => file.path === path)?.sections ?? [];
+  return sections.filter(({ entries }) => entries.length > 0);
+}
+
+function readSystems(
+  sections: readonly config.ConfigSection[],
+  faults: config.ConfigFault[],
+): string[] {
+  for (const { name, entries } of sections) {
+    const given = entries.filter(({ raw }) => raw !== '').map(({ key, raw }) => [key, raw]);
+    const { error } = systemSchema.safeParse(Object.fromEntries(given));
+    const found = [...nameFaults('system', name), ...faultsOf(error?.issues ?? [])];
+    faults.push(...found.map((fault) => placed(SYSTEMS_FILE, name, fault)));
+  }
+  return sections.map(({ name }) => name);
+}
+
+interface ReadQueue {
+  /** Undefined if there is none, or if it cannot be understood. */
+  queue?: QueueDocument;
+  faults: KeyFault[];
+}
+
+function readQueue(section: config.ConfigSection, withoutSecrets: boolean): ReadQueue {
+  const faults = [...nameFaults('queue', section.name), ...keyFaults(section)];
+  const document = section.entries.find(({ key }) => key === DOCUMENT_KEY);
+  if (document === undefined) return { faults };
+  const fail = (path: readonly string[], message: string): void =>
+    void faults.push({ path: [DOCUMENT_KEY, ...path], message });
+  const parsed = parseJson(document.raw);
+  if (parsed === undefined) fail([], 'is not JSON');
+  if (parsed === undefined) return { faults };
+  const secrets = new Map(
+    section.entries.filter(({ type }) => type === 'secret').map(({ key, raw }) => [key, raw]),
+  );
+  const resolved = resolve(parsed.value, [], (path, key) => {
+    const text = withoutSecrets ? '' : secrets.get(key);
+    if (text === undefined) fail(path, `there is no key ${key} of type secret in this section`);
+    return Secret.kept(key, text ?? '');
+  });
+  const { data: queue, error } = queueSchema.safeParse(resolved);
+  for (const { path, message } of faultsOf(error?.issues ?? [])) fail(path, message);
+  for (const { path, secret } of secretsOf(queue)) {
+    const fault = secretFault(path, secret);
+    if (fault !== undefined) fail(path, fault);
+  }
+  return { queue, faults };
+}
+
+function keyFaults({ entries }: config.ConfigSection): KeyFault[] {
+  return entries
+    .filter(({ key, type }) => key !== DOCUMENT_KEY && type !== 'secret')
+    .map(({ key }) => ({
+      path: [key],
+      message: `is neither ${DOCUMENT_KEY} nor of type secret${suggestion(key, [DOCUMENT_KEY])}`,
+    }));
+}
+
+function nameFaults(what: string, name: string): KeyFault[] {
+  const message = nameFault(what, name);
+  return message === undefined ? [] : [{ path: [], message }];
+}
+
+function parseJson(raw: string): { value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(raw) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** A document with the secrets in the place of their references. */
+function resolve(
+  value: unknown,
+  path: readonly string[],
+  secret: (path: readonly string[], key: string) => Secret,
+): unknown {
+  if (Array.isArray(value)) return value.map((one, at) => resolve(one, [...path, `${at}`], secret));
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value);
+  const [[name, source] = []] = entries;
+  if (entries.length === 1 && name === 'secret' && typeof source === 'string') {
+    const key = /^keeper:(.+)$/s.exec(source)?.[1];
+    if (key !== undefined) return secret(path, key);
+  }
+  return Object.fromEntries(
+    entries.map(([key, one]) => [key, resolve(one, [...path, key], secret)]),
+  );
+}
+
+// Whoever may see the domain sees documents, and no node resolves files or variables of another.
+function secretFault(path: readonly string[], secret: Secret): string | undefined {
+  if (!secret.source.startsWith('keeper:')) {
+    return 'does not belong into a document: set a key of type secret and write {"secret": "keeper:<key>"}';
+  }
+  const text = secret.reveal();
+  if (!isPassword(path) || text === '' || isPasswordHash(text)) return undefined;
+  return 'is no hash that we know; `malabar config hash-password` makes one';
+}
+
+function placed(file: string, section: string, { path, message }: KeyFault): config.ConfigFault {
+  const [key = '', ...inside] = path;
+  return faultAt(file, section, key, [inside.join('.'), message].filter(Boolean).join(': '));
+}
+
+function faultAt(file: string, section: string, key: string, message: string): config.ConfigFault {
+  return { file, section, key, line: 0, message };
+}
+
+function asConfigFault({ file, section, key, line, message }: config.ConfigFault) {
+  return { file, line, column: 0, key: [section, key].filter(Boolean).join('.'), message };
+}

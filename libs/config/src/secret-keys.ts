@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import { Secret } from './secret.js';
+
+/** A secret of a queue's document and where in the document it stands. */
+export interface PlacedSecret {
+  path: readonly string[];
+  secret: Secret;
+}
+
+const KEY_LENGTH_MAX = 128;
+
+/** Every secret of a document. */
+export function secretsOf(document: unknown, path: readonly string[] = []): PlacedSecret[] {
+  if (document instanceof Secret) return [{ path, secret: document }];
+  if (typeof document !== 'object' || document === null) return [];
+  return Object.entries(document).flatMap(([key, one]) => secretsOf(one, [...path, key]));
+}
+
+/** Whether a secret is kept as its hash: it is shown to us. Others, such as headers, we show. */
+export function isPassword(path: readonly string[]): boolean {
+  return path.at(-1) === 'password' && path.at(-2) !== 'headers';
+}
+
+/**
+ * The key beside the document that holds a secret: `password`, `ship:password`,
+ * `ship:headers:authorization`. Names have no colon, so no two places share a key.
+ */
+export function secretKey(path: readonly string[]): string {
+  const [last = '', topic = ''] = [path.at(-1), path[1]];
+  if (path.length === 1) return last;
+  const key = isPassword(path) ? `${topic}:${last}` : `${topic}:headers:${last}`;
+  return key.length <= KEY_LENGTH_MAX ? key : createHash('sha256').update(key).digest('hex');
+}
+
+/** A document with other values in some places; the document itself stays as it is. */
+export function withValues(
+  document: unknown,
+  values: ReadonlyArray<{ path: readonly string[]; value: unknown }>,
+): Record<string, unknown> {
+  const copy = structuredClone(document) as Record<string, unknown>;
+  for (const { path, value } of values) {
+    const parent = path.slice(0, -1).reduce((at, key) => at[key] as Record<string, unknown>, copy);
+    parent[path.at(-1) as string] = value;
+  }
+  return copy;
+}
