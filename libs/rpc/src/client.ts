@@ -32,6 +32,8 @@ export interface ConnectOptions {
   tls?: TlsOptions;
   /** Sent with every call as `authorization: Bearer <token>`, unless the call's metadata has its own. */
   token?: Token;
+  /** A TCP connection of its own; otherwise all clients of one address share theirs. */
+  ownConnection?: boolean;
 }
 
 /** A client over gRPC. Connects at the first call, reconnects by itself. */
@@ -55,9 +57,9 @@ type AnyStream = ClientDuplexStream<unknown, unknown>;
 /** Opens nothing yet: a service that is away is an error of the calls, not of `connect`. */
 export function connect<D extends ServiceDefinition>(
   definition: D,
-  { address, tls, token }: ConnectOptions,
+  { address, tls, token, ownConnection }: ConnectOptions,
 ): RemoteClient<D> {
-  const link = new Link({ source: address, tls, what: definition.fullName });
+  const link = new Link({ source: address, tls, ownConnection, what: definition.fullName });
   const calls = new Set<Call>();
   const client: Record<string, unknown> = {};
   for (const [key, method] of Object.entries(definition.methods)) {

@@ -23,6 +23,9 @@ const OPTIONS = {
   'grpc-node.flow_control_window': 1024 * 1024,
 };
 
+// grpc-js shares connections among all channels of a process that have the same options.
+const OWN_CONNECTION = { 'grpc.use_local_subchannel_pool': 1 };
+
 /** A gRPC connection to one address. */
 export interface Connection {
   address: string;
@@ -37,6 +40,7 @@ export class Link {
   readonly #source: AddressSource;
   readonly #tls: TlsOptions | undefined;
   readonly #what: string;
+  readonly #options: ChannelOptions;
   readonly #open = new Map<string, Connection>();
   #current: Connection | undefined;
   #searching: Promise<Connection> | undefined;
@@ -44,8 +48,14 @@ export class Link {
   #closed = false;
 
   /** `what` names the service in errors. */
-  constructor(options: { source: AddressSource; tls?: TlsOptions; what: string }) {
+  constructor(options: {
+    source: AddressSource;
+    tls?: TlsOptions;
+    ownConnection?: boolean;
+    what: string;
+  }) {
     this.#source = options.source;
+    this.#options = options.ownConnection ? { ...OPTIONS, ...OWN_CONNECTION } : OPTIONS;
     this.#tls = options.tls;
     this.#what = options.what;
   }
