@@ -107,8 +107,7 @@ export class Store<Name extends string> {
   }
 
   get #environment(): Environment {
-    if (this.#open === undefined)
-      throw new BusError('UNAVAILABLE', `${this.#place.file} is not open`);
+    if (this.#open === undefined) throw notOpen(this.#place);
     return this.#open;
   }
 
@@ -140,6 +139,7 @@ export class Store<Name extends string> {
   /** Throws DISK_FULL unless there is room for a transaction; to be asked before every one. */
   secure(writes: Writes): void {
     if (this.#failure !== undefined) throw this.#failure;
+    if (this.#open === undefined) throw notOpen(this.#place);
     if (!this.#room.secure(writes)) throw diskFull(this.#place.file);
   }
 
@@ -202,3 +202,5 @@ function asLmdb({ start, end, exclusiveStart, inclusiveEnd, reverse, limit }: Ra
   const ends = { start: end, exclusiveStart: !inclusiveEnd };
   return { ...ends, end: start, inclusiveEnd: !exclusiveStart, reverse, limit };
 }
+
+const notOpen = ({ file }: Place): BusError => new BusError('UNAVAILABLE', `${file} is not open`);

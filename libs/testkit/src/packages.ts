@@ -20,6 +20,7 @@ export const packages = {
   redis: () => debianPackage('redis-server', ['redis-server', '--version']),
   redisTools: () => debianPackage('redis-tools', ['redis-cli', '--version']),
   beanstalkd: () => debianPackage('beanstalkd', ['beanstalkd', '-v']),
+  etcd: () => debianPackage('etcd-server', ['etcd', '--version']),
   phpFpm: () => debianPackage('php8.2-fpm', ['php-fpm8.2', '--version']),
   php: () => debianPackage('php8.2-cli', [PHP, '--version']),
   phpRedis: () => debianPackage('php8.2-redis', [PHP, '-r', 'new Redis();']),
