@@ -1,8 +1,10 @@
+export { type AppliedOperations, applyOperations } from './apply.js';
 export { diffFiles, type SameValue } from './diff.js';
 export { checksumOf, type EffectiveRequest, effective } from './effective.js';
 export { faultAt, type Place } from './fault.js';
 export { formatIni } from './ini/format.js';
 export { type ParsedIni, parseIni } from './ini/parse.js';
+export type { ContentLimits } from './limits.js';
 export { isSecret, MASK, maskEntry, maskFiles } from './mask.js';
 export {
   baseName,
@@ -20,5 +22,6 @@ export {
   type TypedValues,
   type TypeName,
 } from './types.js';
+export { reviewFiles, validateFiles } from './validate.js';
 export { ValueError } from './value-error.js';
 export { parseValue, toJson, valueFault } from './values.js';
