@@ -1,4 +1,5 @@
 import type { KeyFault } from './faults.js';
+import { grantFaults, type PersonDocument, personSchema } from './people.js';
 import {
   count,
   duration,
@@ -35,6 +36,7 @@ export interface QueueDocument {
 export interface Documents {
   systems: Record<string, SystemDocument>;
   queues: Record<string, QueueDocument>;
+  people: Record<string, PersonDocument>;
 }
 
 /** A system as the file says it. */
@@ -71,9 +73,9 @@ export const fileSchema = section({
   ...settingsFields,
   systems: named('system', systemSchema).prefault({}),
   queues: named('queue', queueSchema).prefault({}),
+  people: named('user', personSchema).prefault({}),
   schedules: later(),
   stores: later(),
-  people: later(),
   alarms: later(),
 }) as unknown as Field<Settings & Documents>;
 
@@ -83,11 +85,13 @@ export const fileSchema = section({
  */
 export function crossFaults(values: Record<string, unknown>): KeyFault[] {
   const known = Object.keys(asMapping(values.systems));
-  return Object.entries(asMapping(values.queues)).flatMap(([name, queue]) => {
+  const queues = Object.entries(asMapping(values.queues)).flatMap(([name, queue]) => {
     const owner = asMapping(queue).system;
     if (typeof owner !== 'string' || known.includes(owner)) return [];
     return [{ path: ['queues', name, 'system'], message: noSystem(owner, known) }];
   });
+  const people = asMapping(values.people);
+  return [...queues, ...grantFaults(people, known, (system) => noSystem(system, known))];
 }
 
 /** What is wrong with a queue that names a system which is not there. */

@@ -11,6 +11,7 @@ export { changedSettings, maskConfig, printConfig } from './effective.js';
 export { ConfigError, type ConfigFault, formatFault, type KeyFault } from './faults.js';
 export { type ConfigSources, type LoadedConfig, loadConfig, readConfig } from './load.js';
 export { createPasswordHashes, type PasswordHashes } from './password-hashes.js';
+export { type PersonDocument, peopleSections } from './people.js';
 export { type Environment, Secret } from './secret.js';
 export {
   type ListenerSettings,

@@ -22,7 +22,7 @@ export interface Overrides {
 }
 
 // What the `malabar` command reads itself to find a bus; no setting of a process.
-const COMMAND_VARIABLES = ['MALABAR_ADDRESS', 'MALABAR_PASSWORD'];
+const COMMAND_VARIABLES = ['MALABAR_ADDRESS', 'MALABAR_PASSWORD', 'MALABAR_TOKEN'];
 
 /** The variable of a setting: `storage.bytes_max` is MALABAR_STORAGE_BYTES_MAX. */
 export function variableOf(path: readonly string[]): string {

@@ -14,7 +14,8 @@ topics). [deploy/examples](../deploy/examples) has files to start from. \`malaba
 
 - **Order.** Defaults, then the file, then the environment, then flags (\`--set ingest.redis.listen=127.0.0.1:0\`): the
   later one wins. Documents come from the file only. An empty variable counts as not set; an unknown \`MALABAR_*\`
-  variable is a fault. (\`MALABAR_ADDRESS\` and \`MALABAR_PASSWORD\` belong to the \`malabar\` command.)
+  variable is a fault. (\`MALABAR_ADDRESS\`, \`MALABAR_PASSWORD\` and \`MALABAR_TOKEN\` belong to
+  the \`malabar\` command.)
 - **Keys** are snake_case, and only that. An unknown key is a fault, and so is one that a later version brings.
 - **Durations** have a unit: \`250ms\`, \`30s\`, \`5m\`, \`2h\`, \`7d\`. **Sizes** are bytes or \`64KiB\`, \`1MiB\`, \`2GiB\`,
   \`1TiB\`. **Counts** may have underscores: \`5_000_000\`.
@@ -42,10 +43,17 @@ concurrency of a topic cannot be above the connections of its target: a request 
 while its time runs. \`command\` targets are not supported yet.
 `;
 
+const PEOPLE = `## People
+
+Who may do what. People can also be kept with \`malabar users\`; those of the file are changed in the file only. The last
+admin (\`'*': admin\`) cannot lose that right by mistake: make another one before.
+`;
+
 /** docs/config.md. */
 export function configReference(): string {
   const entries = outline(fileSchema);
-  const documents = entries.filter(({ path }) => path[0] === 'systems' || path[0] === 'queues');
+  const documents = entries.filter(({ path }) => ['systems', 'queues'].includes(path[0] ?? ''));
+  const people = entries.filter(({ path }) => path[0] === 'people');
   const later = entries.filter((entry) => entry.later).map(({ path }) => `\`${path.join('.')}\``);
   return [
     HEAD,
@@ -54,6 +62,7 @@ export function configReference(): string {
     TARGETS,
     `### target.fastcgi\n\n${table(outline(fastcgiSchema))}\n`,
     `### target.http\n\n${table(outline(httpSchema))}\n`,
+    `${PEOPLE}\n${table(people)}\n`,
     `## Not supported yet\n\nRefused with that message: ${later.join(', ')}.\n`,
   ].join('\n');
 }
