@@ -99,10 +99,10 @@ export class Link {
 
   #follow({ directory, service }: { directory: Directory; service: string }): Connection {
     const { address, options } = resolvedBy(directory, service);
-    return this.#use(address, { ...OPTIONS, ...options });
+    return this.#use(address, { ...this.#options, ...options });
   }
 
-  #use(address: string, options: ChannelOptions = OPTIONS): Connection {
+  #use(address: string, options = this.#options): Connection {
     let connection = this.#open.get(address);
     if (connection === undefined) {
       const client = new GrpcClient(address, channelCredentials(this.#tls), options);
