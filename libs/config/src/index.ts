@@ -1,4 +1,13 @@
 export {
+  AGENT_FORMATS,
+  type AgentConfig,
+  type AgentDomain,
+  type AgentFormat,
+  type AgentOutput,
+  parseMode,
+  readAgentConfig,
+} from './agent.js';
+export {
   BUS_DOMAIN,
   type DocumentsToFilesOptions,
   documentsToFiles,

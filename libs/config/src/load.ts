@@ -49,7 +49,8 @@ export function readConfig({ file, text, env = {}, flags = {} }: ConfigSources):
   return { config, values: yaml.values, fault };
 }
 
-function readText(file: string): string {
+/** The text of a configuration file. Throws a ConfigError that says why there is none. */
+export function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {

@@ -73,6 +73,17 @@ export function named<T>(
   return z.preprocess(present, record) as Field<Record<string, T>>;
 }
 
+/** A list with at least one item; `what` says of what, for messages. */
+export function list<T>(what: string, item: Field<T>): Field<T[]> {
+  const items = z.array(item, {
+    error: ({ input }) => {
+      if (input === undefined || input === null) return 'is required';
+      return `${quoted(input)} is not a list of ${what}`;
+    },
+  });
+  return items.min(1, { error: `is empty; it is a list of ${what}` });
+}
+
 /** One value, read by a parser that throws a TypeError with the reason. */
 export function scalar<T>(type: string, parse: (value: unknown) => T): Field<T> {
   const schema = z.unknown().transform((value, context) => {
