@@ -95,13 +95,12 @@ export class IniReader {
 
   /** Says where gokeeper's own parser would have read another value. */
   private compare({ key, type, written }: KeyPart, value: ValuePart, line: number): void {
+    // It knows no secrets, and nobody should read them here.
+    if (type === 'secret') return;
     const theirs = gokeeperValue(written, value, this.comments);
     if (theirs === value.raw) return;
-    const isSecret = type === 'secret';
-    const [ours, other] = isSecret
-      ? ['as written', 'something else']
-      : [quoted(value.raw), quoted(theirs)];
-    this.warn(line, key, `read as ${ours}; gokeeper would read ${other}`);
+    const message = `read as ${quoted(value.raw)}; gokeeper would read ${quoted(theirs)}`;
+    this.warn(line, key, message);
   }
 
   private keep(key: string, entry: ReadKey): void {

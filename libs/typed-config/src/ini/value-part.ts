@@ -95,9 +95,9 @@ function evident(text: string, type: TypeName, gokeeper: string): string {
   if (end !== undefined && COMMENT.test(text.slice(end))) return text.slice(0, end);
   const close = /^["']/.test(text) ? text.indexOf(text.charAt(0), 1) : -1;
   if (close !== -1 && COMMENT.test(text.slice(close + 1))) return text.slice(1, close);
-  const comment = type === 'map[string][]string' ? /(?:^|\s)#/ : /(?:^|\s)[#;]/;
-  const cut = text.search(comment);
+  const isListMap = type === 'map[string][]string';
+  const cut = text.search(isListMap ? /(?:^|\s)#/ : /(?:^|\s)[#;]/);
   const raw = unquoted(cut === -1 ? text : text.slice(0, cut).trim());
-  const isWorse = valueFault(type, raw) !== undefined && valueFault(type, gokeeper) === undefined;
-  return isWorse ? gokeeper : raw;
+  if (isListMap || valueFault(type, raw) === undefined) return raw;
+  return valueFault(type, gokeeper) === undefined ? gokeeper : raw;
 }
