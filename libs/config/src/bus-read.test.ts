@@ -1,7 +1,7 @@
 import { config } from '@malabar/contracts';
 import { hashPassword } from '@malabar/core';
 import { expect, test } from 'vitest';
-import { busFilesFaults, filesToBusConfig } from './index.js';
+import { BusFilesReader, filesToBusConfig } from './index.js';
 
 type Keys = Record<string, string | [type: string, raw: string]>;
 
@@ -22,9 +22,11 @@ function file(path: string, sections: Record<string, Keys>): config.ConfigFile {
 const queues = (sections: Record<string, Keys>): config.ConfigFile =>
   file('/queues.conf', sections);
 const lines = (...files: config.ConfigFile[]): string[] =>
-  busFilesFaults(files).map(({ file, section, key, message }) =>
-    [file, section, key, message].filter((part) => part !== '').join(' | '),
-  );
+  new BusFilesReader()
+    .faults(files)
+    .map(({ file, section, key, message }) =>
+      [file, section, key, message].filter((part) => part !== '').join(' | '),
+    );
 
 const PULL = '{"topics": {"inbox": {"target": "pull"}}}';
 
@@ -152,4 +154,19 @@ test('what a service cannot read it says with file, section and key', () => {
     '/queues.conf: paid.document: topics.t.target: ' +
       "'pul' is not a target: fastcgi://..., http://..., https://..., grpc or pull",
   );
+});
+
+test('a release is read against the one before, and the result is the same', async () => {
+  const reader = new BusFilesReader();
+  const of = (retention: string): config.ConfigFile[] => [
+    queues({
+      paid: { document: PULL },
+      sent: { document: `{"topics": {}, "retention": "${retention}"}` },
+    }),
+  ];
+  for (const retention of ['1d', '2d', '2d', '1d']) {
+    expect(reader.busConfig(of(retention))).toEqual(filesToBusConfig(of(retention)));
+  }
+  expect(() => reader.busConfig(of('2'))).toThrow(/has no unit/);
+  expect(reader.busConfig([queues({ paid: { document: PULL } })]).queues).toHaveLength(1);
 });

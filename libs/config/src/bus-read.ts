@@ -2,7 +2,7 @@ import type { config, keeper } from '@malabar/contracts';
 import { isPasswordHash } from '@malabar/core';
 import { queueConfig } from './bus-config.js';
 import { DOCUMENT_KEY, QUEUES_FILE, SYSTEMS_FILE } from './bus-files.js';
-import { noSystem, type QueueDocument, queueSchema, systemSchema } from './documents.js';
+import { noSystem, queueSchema, systemSchema } from './documents.js';
 import { ConfigError, faultsOf, type KeyFault } from './faults.js';
 import { nameFault } from './schema.js';
 import { Secret } from './secret.js';
@@ -14,54 +14,65 @@ export interface BusFilesOptions {
   withoutSecrets?: boolean;
 }
 
-/** What the files of the domain `malabar` say, and all that is wrong with them. */
-interface BusFiles {
-  queues: keeper.QueueConfig[];
-  faults: config.ConfigFault[];
+/**
+ * Reads the files of the domain `malabar`: the inverse of documentsToFiles, with the same schema and
+ * the same words. Remembers each queue by its text, so that the next release costs what it changes.
+ */
+export class BusFilesReader {
+  readonly #withoutSecrets: boolean;
+  #known = new Map<string, { text: string; read: ReadQueue }>();
+
+  constructor({ withoutSecrets = false }: BusFilesOptions = {}) {
+    this.#withoutSecrets = withoutSecrets;
+  }
+
+  /**
+   * The queues and topics as the services read them, release 0. Files that it does not know are not
+   * its business. Throws a ConfigError with every fault.
+   */
+  busConfig(files: readonly config.ConfigFile[]): keeper.BusConfig {
+    const { queues, faults } = this.#read(files);
+    if (faults.length === 0) return { release: 0, queues };
+    throw new ConfigError(faults.map(asConfigFault));
+  }
+
+  /** What the keeper refuses to publish. */
+  faults(files: readonly config.ConfigFile[]): config.ConfigFault[] {
+    const known = [QUEUES_FILE, SYSTEMS_FILE];
+    const unknown = files.filter(({ path }) => !known.includes(path));
+    const message = (path: string): string =>
+      `the bus reads ${known.join(' and ')}${suggestion(path, known, '/')}`;
+    return [
+      ...this.#read(files).faults,
+      ...unknown.map(({ path }) => faultAt(path, '', '', message(path))),
+    ];
+  }
+
+  #read(files: readonly config.ConfigFile[]) {
+    const queues: keeper.QueueConfig[] = [];
+    const faults: config.ConfigFault[] = [];
+    const systems = readSystems(sectionsOf(files, SYSTEMS_FILE), faults);
+    const known = this.#known;
+    this.#known = new Map();
+    for (const section of sectionsOf(files, QUEUES_FILE)) {
+      const text = JSON.stringify(section);
+      const before = known.get(section.name);
+      const read = before?.text === text ? before.read : readQueue(section, this.#withoutSecrets);
+      this.#known.set(section.name, { text, read });
+      const found = [...read.faults, ...systemFaults(read, systems)];
+      faults.push(...found.map((fault) => placed(QUEUES_FILE, section.name, fault)));
+      if (read.queue !== undefined && found.length === 0) queues.push(read.queue);
+    }
+    return { queues, faults };
+  }
 }
 
-/**
- * The queues and topics as the services read them, release 0. The inverse of documentsToFiles, with
- * the same schema and the same words. Files that it does not know are not its business. Throws a
- * ConfigError with every fault.
- */
+/** `BusFilesReader.busConfig`, once. */
 export function filesToBusConfig(
   files: readonly config.ConfigFile[],
   options: BusFilesOptions = {},
 ): keeper.BusConfig {
-  const { queues, faults } = readBusFiles(files, options);
-  if (faults.length === 0) return { release: 0, queues };
-  throw new ConfigError(faults.map(asConfigFault));
-}
-
-/** What is wrong with files of the domain `malabar`: what the keeper refuses to publish. */
-export function busFilesFaults(files: readonly config.ConfigFile[]): config.ConfigFault[] {
-  const known = [QUEUES_FILE, SYSTEMS_FILE];
-  const unknown = files.filter(({ path }) => !known.includes(path));
-  return [
-    ...readBusFiles(files, {}).faults,
-    ...unknown.map(({ path }) =>
-      faultAt(path, '', '', `the bus reads ${known.join(' and ')}${suggestion(path, known, '/')}`),
-    ),
-  ];
-}
-
-function readBusFiles(
-  files: readonly config.ConfigFile[],
-  { withoutSecrets = false }: BusFilesOptions,
-): BusFiles {
-  const found: BusFiles = { queues: [], faults: [] };
-  const systems = readSystems(sectionsOf(files, SYSTEMS_FILE), found.faults);
-  for (const section of sectionsOf(files, QUEUES_FILE)) {
-    const { queue, faults } = readQueue(section, withoutSecrets);
-    const { name } = section;
-    if (queue?.system !== undefined && !systems.includes(queue.system)) {
-      faults.push({ path: [DOCUMENT_KEY, 'system'], message: noSystem(queue.system, systems) });
-    }
-    found.faults.push(...faults.map((fault) => placed(QUEUES_FILE, name, fault)));
-    if (queue !== undefined && faults.length === 0) found.queues.push(queueConfig(name, queue));
-  }
-  return found;
+  return new BusFilesReader(options).busConfig(files);
 }
 
 function sectionsOf(files: readonly config.ConfigFile[], path: string): config.ConfigSection[] {
@@ -82,9 +93,10 @@ function readSystems(
   return sections.map(({ name }) => name);
 }
 
+/** A queue and what is wrong with it, as far as it can be told without the others. */
 interface ReadQueue {
-  /** Undefined if there is none, or if it cannot be understood. */
-  queue?: QueueDocument;
+  /** Undefined if there is none, or if something is wrong with it. */
+  queue?: keeper.QueueConfig;
   faults: KeyFault[];
 }
 
@@ -111,7 +123,13 @@ function readQueue(section: config.ConfigSection, withoutSecrets: boolean): Read
     const fault = secretFault(path, secret);
     if (fault !== undefined) fail(path, fault);
   }
-  return { queue, faults };
+  if (queue === undefined || faults.length > 0) return { faults };
+  return { queue: queueConfig(section.name, queue), faults };
+}
+
+function systemFaults({ queue }: ReadQueue, systems: readonly string[]): KeyFault[] {
+  if (!queue?.system || systems.includes(queue.system)) return [];
+  return [{ path: [DOCUMENT_KEY, 'system'], message: noSystem(queue.system, systems) }];
 }
 
 function keyFaults({ entries }: config.ConfigSection): KeyFault[] {

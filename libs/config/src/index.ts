@@ -14,7 +14,7 @@ export {
   QUEUES_FILE,
   SYSTEMS_FILE,
 } from './bus-files.js';
-export { type BusFilesOptions, busFilesFaults, filesToBusConfig } from './bus-read.js';
+export { type BusFilesOptions, BusFilesReader, filesToBusConfig } from './bus-read.js';
 export type { Documents, QueueDocument, SystemDocument } from './documents.js';
 export { changedSettings, maskConfig, printConfig } from './effective.js';
 export { ConfigError, type ConfigFault, formatFault, type KeyFault } from './faults.js';
