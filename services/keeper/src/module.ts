@@ -1,34 +1,59 @@
-import { join } from 'node:path';
-import { keeper } from '@malabar/contracts';
-import { bind } from '@malabar/rpc';
-import type { Module } from '@malabar/runtime';
-import { Keeper } from './keeper.js';
-import { createKeeperMetrics, exportGauges } from './metrics.js';
-import { createKeeperService } from './service.js';
+import type { Module, ModuleContext, RunningModule } from '@malabar/runtime';
+import type { Backend } from './backend.js';
+import { createBackend } from './backend-of.js';
+import { createBusConfig } from './bus-config.js';
+import { createConfig, openConfigStore } from './config/part.js';
+import type { ConfigStore } from './config/store.js';
+import type { CreatePart, KeeperPart } from './part.js';
 
-/** Wiring only: the configuration file, its releases and the registry, behind one contract. */
+/** In the order in which they start; they stop in the opposite one. */
+const PARTS: readonly CreatePart[] = [createConfig, createBusConfig];
+
+/** Wiring only: a backend, the store of all configuration, and the parts that stand on it. */
 export const keeperModule: Module = {
   name: 'keeper',
   needs: [],
-  async start({ config, configFile, clock, log, metrics }) {
-    const heart = new Keeper({
-      configFile,
-      storePath: join(config.data, 'keeper', 'release.json'),
-      env: process.env,
-      clock,
-      log,
-      metrics: createKeeperMetrics(metrics),
-    });
-    await heart.start();
-    exportGauges(metrics, {
-      watchers: () => heart.releases.watchers,
-      services: () => heart.registry.resolve().map(({ service }) => service),
-    });
-    return {
-      bindings: [bind(keeper.KeeperServiceDefinition, createKeeperService(heart))],
-      // Watches last as long as the process; who reads one is not worth waiting for.
-      drain: async () => heart.releases.close(),
-      stop: () => heart.stop(),
-    };
+  async start(context) {
+    const backend = createBackend(context.config, context.clock);
+    await backend.open();
+    const undo: Array<() => Promise<void> | void> = [() => backend.close()];
+    try {
+      return await startOn(context, backend, undo);
+    } catch (error) {
+      await inReverse(undo);
+      throw error;
+    }
   },
 };
+
+async function startOn(
+  context: ModuleContext,
+  backend: Backend,
+  undo: Array<() => Promise<void> | void>,
+): Promise<RunningModule> {
+  const store = await openConfigStore(context, backend);
+  undo.push(() => store.stop());
+  const parts: KeeperPart[] = [];
+  for (const create of PARTS) {
+    const part = await create({ ...context, backend, store });
+    parts.push(part);
+    undo.push(() => part.stop?.());
+  }
+  return {
+    bindings: parts.flatMap(({ bindings = [] }) => bindings),
+    notReady: () => [...outage(store), ...parts.flatMap((part) => part.notReady?.() ?? [])],
+    drain: async () => {
+      await Promise.all(parts.map((part) => part.drain?.()));
+    },
+    stop: () => inReverse(undo),
+  };
+}
+
+function outage({ lostAtMs }: ConfigStore): string[] {
+  if (lostAtMs === undefined) return [];
+  return [`the backend has not answered since ${new Date(lostAtMs).toISOString()}`];
+}
+
+async function inReverse(undo: Array<() => Promise<void> | void>): Promise<void> {
+  for (const one of undo.reverse()) await one();
+}
