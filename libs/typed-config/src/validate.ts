@@ -3,6 +3,7 @@ import { faultAt, type Place } from './fault.js';
 import { type FileIndex, indexFiles, parentOf } from './inheritance.js';
 import { type ContentLimits, limitFaults } from './limits.js';
 import { baseName, keyFault, pathFault, sectionFault } from './names.js';
+import { schemaFaults } from './schema/check.js';
 import { canonicalType, unknownType } from './types.js';
 import { valueFault } from './values.js';
 
@@ -18,7 +19,8 @@ export function validateFiles(
     ...files.flatMap(fileFaults),
     ...files.flatMap((file) => parentFaults(index, file)),
   ];
-  return own;
+  // A schema can be held only against values that parse and are found.
+  return own.length > 0 ? own : schemaFaults(files);
 }
 
 /** What can be released and is questionable all the same: one key that has two types. */
