@@ -4,7 +4,6 @@ export { checksumOf, type EffectiveRequest, effective } from './effective.js';
 export { faultAt, type Place } from './fault.js';
 export { formatIni } from './ini/format.js';
 export { type ParsedIni, parseIni } from './ini/parse.js';
-export type { ContentLimits } from './limits.js';
 export { type ContentLimits, limitFaults } from './limits.js';
 export { isSecret, MASK, maskEntry, maskFiles } from './mask.js';
 export {

@@ -14,7 +14,7 @@ export const keeperModule: Module = {
   name: 'keeper',
   needs: [],
   async start(context) {
-    const backend = createBackend(context.config, context.clock);
+    const backend = createBackend(context.config, context.clock, context.random);
     await backend.open();
     const undo: Array<() => Promise<void> | void> = [() => backend.close()];
     try {

@@ -18,13 +18,15 @@ export async function open(
 }
 
 /** The content that operations make of another. Throws INVALID with all their faults. */
-export function amend(
+export async function amend(
+  { rules }: Parts,
+  domain: string,
   base: Files,
   operations: readonly config.Operation[],
-): { files: Files; warnings: config.ConfigFault[] } {
+): Promise<{ files: Files; warnings: config.ConfigFault[] }> {
   const { files, faults, warnings } = applyOperations(base, operations);
   throwFaults(faults);
-  return { files, warnings };
+  return { files: await rules.normalized(domain, files, base), warnings };
 }
 
 /** Seals a content and makes blobs of it. `base` is kept already, as are the release and the draft. */

@@ -1,7 +1,8 @@
 import { BusError, type Clock, reconnectDelayMs, sleep, toBusError } from '@malabar/core';
 import type { Backend, Transaction } from '../backend.js';
 
-const ATTEMPTS_MAX = 8;
+/** A caller waits for 30 s as a rule, and one more attempt may last some seconds. */
+const UNCERTAIN_MS_MAX = 12_000;
 
 /** A transaction that leaves a proof: it can be found out whether it has happened. */
 export interface ProvenTransaction extends Transaction {
@@ -15,10 +16,11 @@ export type Commit = (transaction: ProvenTransaction) => Promise<number | undefi
 /**
  * Commits until it is known whether it happened. A commit whose answer was lost is tried again: its
  * condition holds only once, and when it does not hold any more the proof says whose doing that was.
- * Throws UNAVAILABLE if the backend stays silent, for about four seconds.
+ * Throws UNAVAILABLE if the backend stays silent, for some twelve seconds.
  */
 export function createCommit(backend: Backend, clock: Clock, random: () => number): Commit {
   return async (transaction) => {
+    const startMs = clock.now();
     for (let attempt = 0; ; attempt++) {
       try {
         const revision = await backend.commit(transaction);
@@ -26,7 +28,7 @@ export function createCommit(backend: Backend, clock: Clock, random: () => numbe
         return (await backend.get(transaction.proof))?.revision;
       } catch (error) {
         if (!isUncertain(error)) throw error;
-        if (attempt === ATTEMPTS_MAX) throw unknownOutcome(error);
+        if (clock.now() - startMs >= UNCERTAIN_MS_MAX) throw unknownOutcome(error);
         await sleep(clock, reconnectDelayMs(attempt, random));
       }
     }

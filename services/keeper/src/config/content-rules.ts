@@ -1,24 +1,23 @@
 import type { config } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
-import { validateFiles } from '@malabar/typed-config';
-import { CONTENT_BYTES_MAX, type ConfigLimits } from './limits.js';
+import { type ContentLimits, limitFaults, MASK, validateFiles } from '@malabar/typed-config';
+import type { Files } from './contents.js';
+import { CONTENT_BYTES_MAX } from './limits.js';
 import { secretsOf } from './secrets.js';
 
 const SHOWN_MAX = 20;
 /** A shorter text stands in too many words that tell nothing of a secret. */
 const TELLING_CHARS_MIN = 4;
 
-type Files = readonly config.ConfigFile[];
-
 /** What is wrong with a content; its secrets are as they are. Must not throw. */
 export type Validate = (files: Files) => config.ConfigFault[];
 
 /** What a content must be like before it becomes a release. */
 export class ContentRules {
-  readonly #limits: ConfigLimits;
+  readonly #limits: ContentLimits;
   readonly #validators = new Map<string, Validate[]>();
 
-  constructor(limits: ConfigLimits) {
+  constructor(limits: ContentLimits) {
     this.#limits = limits;
   }
 
@@ -29,12 +28,22 @@ export class ContentRules {
 
   /** Whether a content is larger than a domain may be. */
   sizeFaults(files: Files): config.ConfigFault[] {
-    return totalFaults(files);
+    return [...totalFaults(files), ...limitFaults(files, this.#limits)];
+  }
+
+  /** Sets the form in which the contents of one domain are kept. */
+  setForm(domain: string, normalize: Normalize): void {
+    this.#normalizers.set(domain, normalize);
+  }
+
+  /** An edited content in the form of its domain. */
+  async normalized(domain: string, files: Files, before: Files): Promise<Files> {
+    return (await this.#normalizers.get(domain)?.(files, before)) ?? files;
   }
 
   /** What is wrong with a content, without any text of its secrets. */
   faults(domain: string, files: Files): config.ConfigFault[] {
-    const general = [...this.sizeFaults(files), ...validateFiles(files, this.#limits)];
+    const general = [...totalFaults(files), ...validateFiles(files, this.#limits)];
     const own = this.#validators.get(domain) ?? [];
     // A domain's own rules may count on values that parse.
     const found = general.length > 0 ? general : own.flatMap((validate) => validate(files));
@@ -79,6 +88,6 @@ function withoutSecrets(faults: config.ConfigFault[], files: Files): config.Conf
     .filter(({ length }) => length >= TELLING_CHARS_MIN);
   return faults.map((fault) => ({
     ...fault,
-    message: texts.reduce((message, text) => message.replaceAll(text, '******'), fault.message),
+    message: texts.reduce((message, text) => message.replaceAll(text, MASK), fault.message),
   }));
 }

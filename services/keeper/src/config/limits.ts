@@ -2,13 +2,6 @@ import type { config } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import { domainFault } from '@malabar/typed-config';
 
-/** Of the configuration: `keeper.limits`. */
-export interface ConfigLimits {
-  keys: number;
-  files: number;
-  value: number;
-}
-
 /** Bytes of all files of a domain: what a node may ask for must fit into one message, with room. */
 export const CONTENT_BYTES_MAX = 12 * 1024 * 1024;
 export const DOMAINS_MAX = 1_000;

@@ -1,7 +1,7 @@
 import type { Author } from '@malabar/access';
 import { config, keeperRecords } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
-import { diffFiles } from '@malabar/typed-config';
+import { diffFiles, reviewFiles } from '@malabar/typed-config';
 import { keys } from '../keys.js';
 import { amend, invalid, open, pack } from './amending.js';
 import type { Blob } from './blobs.js';
@@ -52,7 +52,8 @@ export async function publish(
       ? await fromDraft(parts, loaded)
       : await fromOperations(parts, loaded, operations);
     const { warnings } = candidate;
-    if (candidate.changes.length === 0) {
+    // The first one may be empty: it says that there is nothing, rather than nothing.
+    if (candidate.changes.length === 0 && (record.release > 0 || isDraft)) {
       return { answer: await unchanged(parts, loaded, isDraft, canary) };
     }
     const about = { action: canary === undefined ? 'publish' : 'canary', note, canary };
@@ -114,10 +115,16 @@ async function fromOperations(
   const { domain } = loaded;
   const manifest = await parts.contents.manifest(domain, existing(loaded).release);
   const base = await open(parts, domain, manifest);
-  const { files, warnings } = amend(base.plain, operations);
+  const { files, warnings } = await amend(parts, domain, base.plain, operations);
   throwFaults(parts.rules.faults(domain, files));
   const packed = await pack(parts, loaded, files, base);
-  return { ...packed, editors: [], warnings, changes: diffFiles(base.plain, files) };
+  const doubts = reviewFiles(files);
+  return {
+    ...packed,
+    editors: [],
+    warnings: [...warnings, ...doubts],
+    changes: diffFiles(base.plain, files),
+  };
 }
 
 /** Throws CONFLICT if there was a release since the draft was begun. */
@@ -138,7 +145,13 @@ async function fromDraft(parts: Parts, loaded: Loaded): Promise<Candidate> {
   const { plain } = await open(parts, domain, draft.content);
   throwFaults(parts.rules.faults(domain, plain));
   const changes = diffFiles(base.plain, plain);
-  return { manifest: draft.content, fresh: [], editors: authors, warnings: [], changes };
+  return {
+    manifest: draft.content,
+    fresh: [],
+    editors: authors,
+    warnings: reviewFiles(plain),
+    changes,
+  };
 }
 
 /** Publishing what is in force already is no fault, but no release either. */

@@ -8,6 +8,7 @@ import {
   effective,
   maskFiles,
   pathFault,
+  reviewFiles,
 } from '@malabar/typed-config';
 import { keys } from '../keys.js';
 import { invalid, open } from './amending.js';
@@ -82,7 +83,7 @@ export async function validate(
   const after = await candidate(parts, domain, before, operations);
   return {
     faults: [...after.faults, ...parts.rules.faults(domain, after.files)],
-    warnings: after.warnings,
+    warnings: [...after.warnings, ...reviewFiles(after.files)],
     changes: diffFiles(before.plain, after.files),
     reachedNodeIds: await reached(parts, domain, canary, nextRelease),
   };

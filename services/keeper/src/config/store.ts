@@ -2,18 +2,19 @@ import type { Author } from '@malabar/access';
 import type { config } from '@malabar/contracts';
 import { BusError, type Clock, toBusError } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
+import type { ContentLimits } from '@malabar/typed-config';
 import type { Backend } from '../backend.js';
 import type { ConfigMetrics, ReleaseAction } from '../metrics.js';
 import { AuditLog } from './audit.js';
 import { abort, type Candidate, offered, promote } from './canary.js';
 import { noSuchDomain } from './change.js';
 import { createCommit } from './commits.js';
-import { ContentRules, type Validate } from './content-rules.js';
+import { ContentRules, type Normalize, type Validate } from './content-rules.js';
 import { Contents, type Files } from './contents.js';
 import { deleteDomain, putDomain } from './domains.js';
 import { discardDraft, editDraft } from './drafts.js';
 import { Keyring } from './keyring.js';
-import { type ConfigLimits, pageSize } from './limits.js';
+import { pageSize } from './limits.js';
 import type { Nodes, Parts } from './parts.js';
 import { publish } from './publishing.js';
 import { diff, getEffective, getFiles, listReleases, validate } from './reading.js';
@@ -27,7 +28,7 @@ import { type DomainState, DomainView } from './view.js';
 export interface ConfigStoreOptions {
   backend: Backend;
   secretKeys: SecretKeys;
-  limits: ConfigLimits;
+  limits: ContentLimits;
   /** Releases that stay restorable, where a domain does not say. */
   history: number;
   clock: Clock;
@@ -105,6 +106,11 @@ export class ConfigStore {
   /** Adds a rule that contents of one domain must obey. It sees plain secrets. */
   addValidator(domain: string, validate: Validate): void {
     this.#parts.rules.add(domain, validate);
+  }
+
+  /** Sets the form in which contents of one domain are kept, however they are edited. */
+  setForm(domain: string, normalize: Normalize): void {
+    this.#parts.rules.setForm(domain, normalize);
   }
 
   /** Says who can be asked which nodes run what. */
