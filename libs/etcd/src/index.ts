@@ -1,1 +1,3 @@
-export {};
+export { EtcdClient, type EtcdListing, type EtcdOptions, type ListOptions } from './client.js';
+export type { EtcdChange, EtcdEntry, EtcdTransaction } from './connection.js';
+export { type Follower, follow } from './follow.js';
