@@ -16,6 +16,7 @@ export type Validate = (files: Files) => config.ConfigFault[];
 export class ContentRules {
   readonly #limits: ContentLimits;
   readonly #validators = new Map<string, Validate[]>();
+  readonly #normalizers = new Map<string, Normalize>();
 
   constructor(limits: ContentLimits) {
     this.#limits = limits;

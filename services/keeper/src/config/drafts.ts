@@ -37,12 +37,7 @@ export async function editDraft(
     const record = existing(loaded);
     checkDraft(record, request.draftRevision);
     const ground = await groundOf(parts, loaded, request);
-    const { files, warnings } = await amend(
-      parts,
-      loaded.domain,
-      ground.files,
-      request.operations,
-    );
+    const { files, warnings } = await amend(parts, loaded.domain, ground.files, request.operations);
     throwFaults(parts.rules.sizeFaults(files));
     const packed = await pack(parts, loaded, files, ground.before);
     const summary = nextSummary(parts, record, ground.baseRelease, by);

@@ -136,7 +136,11 @@ async function candidate(
   base: Opened,
   operations: readonly config.Operation[],
 ): Promise<AppliedOperations> {
-  if (operations.length > 0) return applyOperations(base.plain, operations);
+  if (operations.length > 0) {
+    const applied = applyOperations(base.plain, operations);
+    const files = await parts.rules.normalized(domain, applied.files, base.plain);
+    return { ...applied, files: [...files] };
+  }
   const draft = await openState(parts, domain, { state: { $case: 'draft', value: true } });
   return { files: [...draft.plain], faults: [], warnings: [] };
 }
