@@ -14,6 +14,7 @@ export {
   QUEUES_FILE,
   SYSTEMS_FILE,
 } from './bus-files.js';
+export { withHashes } from './bus-form.js';
 export { type BusFilesOptions, BusFilesReader, filesToBusConfig } from './bus-read.js';
 export type { Documents, QueueDocument, SystemDocument } from './documents.js';
 export { changedSettings, maskConfig, printConfig } from './effective.js';
