@@ -33,7 +33,7 @@ export {
   principalOf,
   RESERVED_NAMES,
 } from './principal.js';
-export { EVERYWHERE, ROLES, type RoleName, roleName, roleOf } from './role.js';
+export { EVERYWHERE, intersection, ROLES, type RoleName, roleName, roleOf } from './role.js';
 export {
   accessRules,
   configRules,
@@ -42,7 +42,6 @@ export {
   electionRules,
   ingestRules,
   mayReceiveDomain,
-  maySeeDomain,
   metricsRules,
   type SystemOf,
   schedulerRules,

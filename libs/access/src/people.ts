@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { access, config } from '@malabar/contracts';
+import { isPasswordHash } from '@malabar/core';
 import { RESERVED_NAMES } from './principal.js';
 import { ROLES, roleName, roleOf } from './role.js';
 
@@ -62,7 +63,7 @@ export function readPeople(files: readonly config.ConfigFile[]): PeopleReading {
     if (!users.has(token.user)) section.wrong('user', `${quoted(token.user)} is no user`);
     tokens.set(section.name, token);
   }
-  return { people: { users, tokens, session: readSession(files) }, faults };
+  return { people: { users, tokens, session: readSession(files, faults) }, faults };
 }
 
 /** The files of a domain as a node gets them whole (`verbatim`). */
@@ -92,6 +93,9 @@ export function parseGrants(text: string, wrong: (message: string) => void): acc
   });
 }
 
+/** Keys that must be kept as secrets. */
+const SECRETS = ['password', 'hash', 'key'];
+
 /** A section with its values by key, and a place for its faults. */
 interface Section {
   name: string;
@@ -116,7 +120,8 @@ function sectionsOf(
     if (name === DEFAULT && entries.length === 0) return [];
     if (RESERVED_NAMES.includes(name)) wrong('', `nobody can be called ${quoted(name)}`);
     const values = new Map(entries.map(({ key, raw }) => [key, raw]));
-    for (const key of values.keys()) {
+    for (const { key, type } of entries) {
+      if (SECRETS.includes(key) && type !== 'secret') wrong(key, 'must be of type secret');
       if (!KEYS[path]?.includes(key))
         wrong(key, `unknown key; there are ${KEYS[path]?.join(', ')}`);
     }
@@ -126,6 +131,9 @@ function sectionsOf(
 
 function readPerson({ name, value, wrong }: Section): Person {
   const passwordHash = value('password');
+  if (passwordHash !== '' && !isPasswordHash(passwordHash)) {
+    wrong('password', 'is no hash of a password: set it with `malabar users set`');
+  }
   return {
     name,
     grants: parseGrants(value('grants'), (message) => wrong('grants', message)),
@@ -159,9 +167,14 @@ function readToken({ name, value, wrong }: Section): ProgramToken {
   };
 }
 
-function readSession(files: readonly config.ConfigFile[]): People['session'] {
+function readSession(
+  files: readonly config.ConfigFile[],
+  faults: config.ConfigFault[],
+): People['session'] {
   const file = files.find(({ path }) => path === SESSION_FILE);
   const entries = file?.sections.find(({ name }) => name === DEFAULT)?.entries ?? [];
+  const open = entries.find(({ key, type }) => key === 'key' && type !== 'secret');
+  if (open) faults.push(fault({ file: SESSION_FILE, key: 'key' }, 'must be of type secret'));
   const values = new Map(entries.map(({ key, raw }) => [key, raw]));
   const [bus, key] = [values.get('bus'), values.get('key')];
   return bus && key ? { bus, key } : undefined;

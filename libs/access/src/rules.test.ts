@@ -5,7 +5,8 @@ import { FakeClock } from '@malabar/testkit';
 import { describe, expect, test } from 'vitest';
 import { authenticator } from './authenticator.js';
 import { guard, type Rules } from './guard.js';
-import { callWith, peopleOf, person, sessionOf } from './people.suite.js';
+import { callWith, grants, peopleOf, person, sessionOf } from './people.suite.js';
+import { allowed } from './principal.js';
 import type { RoleName } from './role.js';
 import * as rules from './rules.js';
 
@@ -151,7 +152,7 @@ type AnyMethod = (request: unknown, context: CallContext) => unknown;
 async function reaches(definition: ServiceDefinition, name: string, call: CallContext) {
   const method = definition.methods[name];
   let reached = false;
-  const answer = { ...REQUEST, queues: [], targets: [] };
+  const answer = { ...REQUEST, queues: [], targets: [], domains: [], entries: [], nodes: [] };
   const run = method?.responseStream
     ? async function* () {
         reached = true;
@@ -233,9 +234,34 @@ describe('domains of the bus itself', () => {
     const node = { name: 'n', grants: [{ system: '*', role: contracts.access.Role.NODE }] };
     expect(rules.mayReceiveDomain(node, 'malabar.people', systemOf)).toBe(false);
     expect(rules.mayReceiveDomain(node, 'malabar', systemOf)).toBe(true);
-    expect(rules.maySeeDomain(node, 'malabar', systemOf)).toBe(false);
   });
 });
+
+test.each(['listDomains', 'listAudit', 'listNodes'] as const)(
+  '%s tells of visible domains only',
+  (list) => {
+    const { answer } = rules.configRules(systemOf)[list] as {
+      answer(response: object, may: (role: number, system: string) => boolean): object;
+    };
+    const names = ['orders', 'nobodys', 'malabar', 'malabar.people'];
+    const all = {
+      domains: names.map((name) => ({ name })),
+      entries: names.map((domain) => ({ domain })),
+      nodes: names.map((domain) => ({ domain })),
+    };
+    const seenBy = (...held: string[]): string[] => {
+      const persons = { grants: grants(...held) };
+      const seen = answer(all, (role, system) => allowed(persons, role, system)) as typeof all;
+      const key = { listDomains: 'domains', listAudit: 'entries', listNodes: 'nodes' }[list];
+      return seen[key as 'nodes'].map(
+        (one) => one.domain ?? (one as unknown as { name: string }).name,
+      );
+    };
+    expect(seenBy('shop:viewer')).toEqual(['orders']);
+    expect(seenBy('*:operator')).toEqual(['orders', 'nobodys', 'malabar']);
+    expect(seenBy('*:admin')).toEqual(names);
+  },
+);
 
 test('a reveal is for operators', () => {
   const { getFiles } = rules.configRules(systemOf) as { getFiles: (request: object) => unknown };

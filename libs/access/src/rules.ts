@@ -11,7 +11,7 @@ import {
   type sync,
 } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
-import { type Need, need, type Rules, somewhere } from './guard.js';
+import { type May, type Need, need, type Rules, somewhere } from './guard.js';
 import { PEOPLE_DOMAIN } from './people.js';
 import { allowed, type Principal } from './principal.js';
 import { EVERYWHERE } from './role.js';
@@ -34,36 +34,45 @@ export function needInDomain(role: access.Role, domain: string, systemOf: System
   return need(role, isBuiltIn(domain) ? EVERYWHERE : systemOf(domain));
 }
 
-/** Whether a caller may see a domain in a list. */
-export function maySeeDomain(principal: Principal, domain: string, systemOf: SystemOf): boolean {
-  return holds(principal, needInDomain(VIEWER, domain, systemOf));
-}
-
 /** Whether a caller may receive a domain as a node, with the secrets that it subscribes to. */
 export function mayReceiveDomain(
   principal: Principal,
   domain: string,
   systemOf: SystemOf,
 ): boolean {
-  return holds(principal, needInDomain(NODE, domain, systemOf));
-}
-
-function holds(principal: Principal, { roles, systems }: Need): boolean {
-  return (systems as string[]).every((system) =>
-    roles.some((role) => allowed(principal, role, system)),
-  );
+  const { roles, systems } = needInDomain(NODE, domain, systemOf);
+  const holds = (system: string): boolean => roles.some((role) => allowed(principal, role, system));
+  return (systems as string[]).every(holds);
 }
 
 export function configRules(systemOf: SystemOf): Rules<config.ConfigServiceDefinition> {
+  const sees = (may: May, domain: string): boolean => {
+    const { roles, systems } = needInDomain(VIEWER, domain, systemOf);
+    return (systems as string[]).every((system) => roles.some((role) => may(role, system)));
+  };
   const inDomain =
     (role: access.Role) =>
     ({ domain }: { domain: string }): Need =>
       domain === '' ? somewhere(role) : needInDomain(role, domain, systemOf);
   return {
-    // These lists leave out what the caller may not see.
-    listDomains: somewhere(VIEWER),
-    listAudit: inDomain(VIEWER),
-    listNodes: inDomain(VIEWER),
+    listDomains: {
+      need: somewhere(VIEWER),
+      answer: ({ domains }, may) => ({ domains: domains.filter(({ name }) => sees(may, name)) }),
+    },
+    listAudit: {
+      need: inDomain(VIEWER),
+      answer: ({ entries, cursor }, may) => ({
+        entries: entries.filter(({ domain }) => sees(may, domain)),
+        cursor,
+      }),
+    },
+    listNodes: {
+      need: inDomain(VIEWER),
+      answer: ({ nodes, silentKeepers }, may) => ({
+        nodes: nodes.filter(({ domain }) => sees(may, domain)),
+        silentKeepers,
+      }),
+    },
     getDomain: inDomain(VIEWER),
     getFiles: ({ domain, reveal }) => needInDomain(reveal ? OPERATOR : VIEWER, domain, systemOf),
     getEffective: inDomain(VIEWER),

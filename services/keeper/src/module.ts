@@ -1,13 +1,21 @@
 import type { Module, ModuleContext, RunningModule } from '@malabar/runtime';
+import { openAccess } from './access/part.js';
 import type { Backend } from './backend.js';
 import { createBackend } from './backend-of.js';
 import { createBusConfig } from './bus-config.js';
 import { createConfig, openConfigStore } from './config/part.js';
 import type { ConfigStore } from './config/store.js';
+import { createDiscovery, openDiscovery } from './discovery/part.js';
+import { createElection } from './election/part.js';
 import type { CreatePart, KeeperPart } from './part.js';
 
 /** In the order in which they start; they stop in the opposite one. */
-const PARTS: readonly CreatePart[] = [createConfig, createBusConfig];
+const PARTS: readonly CreatePart[] = [
+  createConfig,
+  createDiscovery,
+  createElection,
+  createBusConfig,
+];
 
 /** Wiring only: a backend, the store of all configuration, and the parts that stand on it. */
 export const keeperModule: Module = {
@@ -33,9 +41,11 @@ async function startOn(
 ): Promise<RunningModule> {
   const store = await openConfigStore(context, backend);
   undo.push(() => store.stop());
-  const parts: KeeperPart[] = [];
+  const access = await openAccess(context, store);
+  undo.push(() => access.stop());
+  const parts: KeeperPart[] = [{ bindings: [access.binding] }];
   for (const create of PARTS) {
-    const part = await create({ ...context, backend, store });
+    const part = await create({ ...context, backend, store, access });
     parts.push(part);
     undo.push(() => part.stop?.());
   }

@@ -1,12 +1,17 @@
 import type { Binding } from '@malabar/rpc';
 import type { ModuleContext } from '@malabar/runtime';
+import type { KeeperAccess } from './access/part.js';
 import type { Backend } from './backend.js';
 import type { ConfigStore } from './config/store.js';
+import type { Discovery } from './discovery/discovery.js';
 
 /** What every part of the keeper works with. */
 export interface KeeperContext extends ModuleContext {
   backend: Backend;
   store: ConfigStore;
+  discovery: Discovery;
+  /** Who calls, and what he may: every contract is guarded by it. */
+  access: KeeperAccess;
 }
 
 /** A part of the keeper that runs: what it serves, and how it ends. */

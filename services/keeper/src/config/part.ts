@@ -1,3 +1,4 @@
+import { authorOf, configRules, guard } from '@malabar/access';
 import { config } from '@malabar/contracts';
 import { bind } from '@malabar/rpc';
 import type { ModuleContext } from '@malabar/runtime';
@@ -33,7 +34,9 @@ export async function openConfigStore(
 }
 
 /** The configuration centre's contract. */
-export function createConfig({ store }: KeeperContext): KeeperPart {
-  const service = createConfigService(store, () => ({ name: 'local', from: 'local' }));
-  return { bindings: [bind(config.ConfigServiceDefinition, service, { access: 'public' })] };
+export function createConfig({ store, access }: KeeperContext): KeeperPart {
+  const { ConfigServiceDefinition: definition } = config;
+  const service = createConfigService(store, authorOf);
+  const guarded = guard(definition, service, configRules(access.systemOf), access.authenticate);
+  return { bindings: [bind(definition, guarded, { access: 'public' })] };
 }
