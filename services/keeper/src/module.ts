@@ -43,9 +43,11 @@ async function startOn(
   undo.push(() => store.stop());
   const access = await openAccess(context, store);
   undo.push(() => access.stop());
+  const discovery = await openDiscovery(context, backend, store);
+  undo.push(() => discovery.stop());
   const parts: KeeperPart[] = [{ bindings: [access.binding] }];
   for (const create of PARTS) {
-    const part = await create({ ...context, backend, store, access });
+    const part = await create({ ...context, backend, store, discovery, access });
     parts.push(part);
     undo.push(() => part.stop?.());
   }

@@ -62,9 +62,12 @@ export interface Stage {
 export async function stage(place: Place): Promise<Stage> {
   const policies = memoryPolicies();
   const { log, entries } = logToMemory<Logger>();
+  let keepers = 0;
   const begin = async (backend = place.backend): Promise<Discovery> => {
     const { clock } = place;
-    const keeper = new Discovery({ backend, policies, clock, log, metrics: createMetrics() });
+    const self = { id: `keeper-${++keepers}` };
+    const metrics = createMetrics();
+    const keeper = new Discovery({ backend, policies, self, clock, log, metrics });
     await keeper.start();
     onTestFinished(() => keeper.stop());
     return keeper;

@@ -1,9 +1,11 @@
 import { type Clock, every } from '@malabar/core';
+import type { TlsOptions, Token } from '@malabar/rpc';
 import type { Logger, Metrics } from '@malabar/telemetry';
 import type { Backend } from '../backend.js';
 import { Catalog } from './catalog.js';
 import { InstanceView, type KnownInstance } from './instance-view.js';
 import { exportDiscoveryMetrics } from './metrics.js';
+import { type Peer, Peers } from './peers.js';
 import { Policies, type PolicySource } from './policies.js';
 import { Registrar } from './registrar.js';
 
@@ -14,6 +16,8 @@ export interface DiscoveryOptions {
   backend: Backend;
   /** The release store, started. */
   policies: PolicySource;
+  /** This keeper: its id, and what the keepers show each other. */
+  self: { id: string; token?: Token; tls?: TlsOptions };
   clock: Clock;
   log: Logger;
   metrics: Metrics;
@@ -24,18 +28,20 @@ export class Discovery {
   readonly view: InstanceView;
   readonly registrar: Registrar;
   readonly catalog: Catalog;
+  readonly #peers: Peers;
   readonly #policies: Policies;
   readonly #clock: Clock;
   readonly #log: Logger;
   #stopPurging = (): void => {};
 
-  constructor({ backend, policies, clock, log, metrics }: DiscoveryOptions) {
+  constructor({ backend, policies, self, clock, log, metrics }: DiscoveryOptions) {
     this.#clock = clock;
     this.#log = log;
     this.view = new InstanceView({ backend, clock, log });
     this.#policies = new Policies(policies, log);
     this.registrar = new Registrar(backend, this.view);
     this.catalog = new Catalog(this.view, this.#policies);
+    this.#peers = new Peers({ view: this.view, self: self.id, token: self.token, tls: self.tls });
     exportDiscoveryMetrics(metrics, this);
   }
 
@@ -49,8 +55,14 @@ export class Discovery {
   async stop(): Promise<void> {
     this.#stopPurging();
     this.catalog.close();
+    this.#peers.close();
     this.view.stop();
     await this.#policies.stop();
+  }
+
+  /** The other keepers that are alive, with a client of each. */
+  peers(): Peer[] {
+    return this.#peers.list();
   }
 
   /** Forgets what has been dead for an hour. */
