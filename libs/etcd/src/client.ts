@@ -38,6 +38,7 @@ export interface ListOptions {
 
 /** How often it is asked whether etcd still answers while somebody watches. */
 const PROBE_MS = 3000;
+const PROBE_TIMEOUT_MS = 2000;
 /** A history that is compacted between two pages means to begin again; more often than that it is a fault. */
 const LIST_ATTEMPTS = 5;
 
@@ -119,8 +120,9 @@ export class EtcdClient {
   }
 
   /**
-   * Follows a prefix from `revision` on, commit by commit. Rejects when the stream breaks, etcd stops
-   * answering or the history is not kept any more (Compacted); resolves when `signal` is aborted.
+   * Follows a prefix from `revision` on, commit by commit. Resolves when `signal` is aborted; rejects
+   * with Broken when the stream ends, Compacted when the history is not kept any more, UNAVAILABLE when
+   * etcd does not answer.
    */
   async watch(
     { prefix, revision }: { prefix: string; revision: number },
@@ -131,8 +133,7 @@ export class EtcdClient {
     await this.#asking(connection, async () => {
       const over = new Ending();
       const ended = (reason: Error) => over.reject(reason);
-      const range = { prefix: Buffer.from(prefix), revision };
-      const cancel = await connection.watch(range, { changed, ended });
+      const cancel = await connection.watch({ prefix, revision }, { changed, ended });
       const stop = () => over.resolve();
       signal.addEventListener('abort', stop);
       if (signal.aborted) stop();
@@ -152,10 +153,14 @@ export class EtcdClient {
   #probe(): void {
     if (this.#cancelProbe !== undefined || this.#closed) return;
     this.#cancelProbe = this.#clock.after(PROBE_MS, async () => {
+      const { connection } = this.#member;
       const request = { start: Buffer.of(0), end: Buffer.of(1), limit: 1 };
-      const reason = await this.#write((member, ms) => member.range(request, ms)).catch((e) => e);
-      if (reason instanceof BusError && reason.code === 'UNAVAILABLE')
-        for (const watch of [...this.#watches]) watch.reject(reason);
+      const asked = () => connection.range(request, PROBE_TIMEOUT_MS);
+      const failure = await this.#asking(connection, asked).then(
+        () => undefined,
+        (error) => error,
+      );
+      if (isUnreached(failure)) for (const watch of [...this.#watches]) watch.reject(failure);
       this.#cancelProbe = undefined;
       if (this.#watches.size > 0) this.#probe();
     });

@@ -1,7 +1,7 @@
 import { noop } from 'cockatiel';
 import { Etcd3, type IKeyValue, type IWatchResponse } from 'etcd3';
-import { Compacted, etcdError } from './errors.js';
-import { endOfPrefix } from './keys.js';
+import { Broken, Compacted } from './errors.js';
+import { prefixRange } from './keys.js';
 
 /** A value under a key. */
 export interface EtcdEntry {
@@ -142,19 +142,19 @@ export class Connection {
 
   /** Follows a prefix from a revision on, that one included. Returns what cancels it. */
   async watch(
-    { prefix, revision }: { prefix: Buffer; revision: number },
+    { prefix, revision }: { prefix: string; revision: number },
     handlers: WatchHandlers,
   ): Promise<() => void> {
     const stream = await this.#etcd.watchClient.watch();
     const ending = endOnce(stream, handlers.ended);
     stream.on('data', (answer) => {
       const fault = faultOf(answer);
-      if (fault !== undefined) return ending.end(etcdError(fault, this.address));
+      if (fault !== undefined) return ending.end(fault);
       for (const [at, changes] of byRevision(answer))
         if (!ending.over) handlers.changed(changes, at);
     });
-    const range = { key: prefix, range_end: endOfPrefix(prefix) };
-    stream.write({ create_request: { ...range, start_revision: revision } });
+    const { start, end } = prefixRange(prefix);
+    stream.write({ create_request: { key: start, range_end: end, start_revision: revision } });
     return ending.cancel;
   }
 
@@ -197,15 +197,15 @@ function endOnce(stream: Endable, ended: (reason: Error) => void) {
       stream.cancel();
     },
   };
-  stream.on('error', (error) => ending.end(error));
-  stream.on('end', () => ending.end(new Error('14 UNAVAILABLE: the stream has ended')));
+  stream.on('error', (error) => ending.end(new Broken(error.message, { cause: error })));
+  stream.on('end', () => ending.end(new Broken('the stream has ended')));
   return ending;
 }
 
 function faultOf({ canceled, compact_revision, cancel_reason }: WatchAnswer): Error | undefined {
   if (!canceled) return undefined;
   if (Number(compact_revision) > 0) return new Compacted(`compacted at ${compact_revision}`);
-  return new Error(`14 UNAVAILABLE: the watch was cancelled: ${cancel_reason}`);
+  return new Broken(`the watch was cancelled: ${cancel_reason}`);
 }
 
 /** The contract's type lacks the reason. */

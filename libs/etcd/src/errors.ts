@@ -19,9 +19,15 @@ export class Compacted extends Error {
   override readonly name = 'Compacted';
 }
 
+/** A stream has ended, which says nothing about etcd: the next call will. */
+export class Broken extends Error {
+  override readonly name = 'Broken';
+}
+
 /** What a failed call to the etcd at `address` means to others. */
-export function etcdError(thrown: unknown, address: string): BusError | Compacted {
-  if (thrown instanceof BusError || thrown instanceof Compacted) return thrown;
+export function etcdError(thrown: unknown, address: string): BusError | Compacted | Broken {
+  if (thrown instanceof BusError || thrown instanceof Compacted || thrown instanceof Broken)
+    return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   // grpc-js puts the status before what the server said: `14 UNAVAILABLE: No connection established`.
   const [, status, said = message] = /^(\d+) [A-Z_]+: (.*)$/s.exec(message) ?? [];

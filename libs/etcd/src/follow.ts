@@ -1,7 +1,7 @@
 import { type Clock, reconnectDelayMs, sleep } from '@malabar/core';
 import type { EtcdClient, EtcdListing } from './client.js';
 import type { EtcdChange } from './connection.js';
-import { Compacted } from './errors.js';
+import { Broken, Compacted } from './errors.js';
 
 /** Calls come one after the other and must not throw. */
 export interface Follower {
@@ -38,9 +38,9 @@ export function follow(
       } catch (error) {
         if (signal.aborted || error instanceof Compacted) continue;
         if (clock.now() - startedAtMs > STEADY_MS) failures = 0;
-        // A stream that broke is no outage yet: the first attempt to list again follows soon.
-        if (failures > 0 && !lost) follower.lost(error as Error);
-        lost ||= failures > 0;
+        const outage = !(error instanceof Broken);
+        if (outage && !lost) follower.lost(error as Error);
+        lost ||= outage;
         await sleep(clock, reconnectDelayMs(failures++, random), signal);
       }
     }

@@ -1,5 +1,4 @@
-import type { Clock } from '@malabar/core';
-import { BusError } from '@malabar/core';
+import { BusError, type Clock } from '@malabar/core';
 import type { Connection } from './connection.js';
 
 interface Asked {
@@ -37,7 +36,7 @@ export class KeepAlives {
 
   #answerTo(leaseId: string): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const late = () => this.#fail(new Error(`4 DEADLINE_EXCEEDED: no answer to a keep-alive`));
+      const late = () => this.#fail(this.#unavailable('no answer to a keep-alive'));
       const cancelTimer = this.clock.after(this.timeoutMs, late);
       const asked = this.#asked.get(leaseId) ?? [];
       asked.push({ resolve, reject, cancelTimer });
@@ -48,7 +47,7 @@ export class KeepAlives {
   #open(): Promise<Stream> {
     return this.connection.keepAlives({
       answered: (leaseId, alive) => this.#answered(leaseId, alive),
-      ended: (reason) => this.#fail(reason),
+      ended: ({ message }) => this.#fail(this.#unavailable(message)),
     });
   }
 
@@ -74,6 +73,10 @@ export class KeepAlives {
   }
 
   close(): void {
-    this.#fail(new BusError('UNAVAILABLE', 'the client of etcd is closed'));
+    this.#fail(this.#unavailable('the client is closed'));
+  }
+
+  #unavailable(why: string): BusError {
+    return new BusError('UNAVAILABLE', `etcd at ${this.connection.address}: ${why}`);
   }
 }

@@ -1,11 +1,17 @@
-/** The first key behind all that begin with `prefix`; a zero byte, for etcd the end of all, if there is none. */
-export function endOfPrefix(prefix: Buffer): Buffer {
-  let length = prefix.length;
-  while (length > 0 && prefix[length - 1] === 0xff) length--;
-  if (length === 0) return Buffer.of(0);
-  const end = Buffer.from(prefix.subarray(0, length));
-  end[length - 1] = (end[length - 1] as number) + 1;
-  return end;
+/** The keys from `start` up to, without it, `end`; a zero byte as the end is that of all. */
+export interface KeyRange {
+  start: Buffer;
+  end: Buffer;
+}
+
+/** All keys that begin with `prefix`. */
+export function prefixRange(prefix: string): KeyRange {
+  const start = Buffer.from(prefix);
+  // UTF-8 has no byte 0xff, so the last byte can always be counted up.
+  const end = Buffer.from(start);
+  if (start.length === 0) return { start: Buffer.of(0), end: Buffer.of(0) };
+  end[end.length - 1] = (end[end.length - 1] as number) + 1;
+  return { start, end };
 }
 
 /** The first key behind `key`. */

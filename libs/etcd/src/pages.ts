@@ -1,5 +1,5 @@
 import type { EtcdEntry, RangeAnswer, RangeRequest } from './connection.js';
-import { after, endOfPrefix } from './keys.js';
+import { after, prefixRange } from './keys.js';
 
 /** What one answer should have, about. */
 const PAGE_BYTES = 1024 * 1024;
@@ -19,9 +19,8 @@ export class Pages {
   ) {
     const { reverse = false } = options;
     this.#limit = options.limit ?? Number.POSITIVE_INFINITY;
-    const range = { start: Buffer.from(prefix), end: endOfPrefix(Buffer.from(prefix)) };
     const limit = Math.min(FIRST_PAGE, this.#limit);
-    this.#next = { ...range, limit, reverse };
+    this.#next = { ...prefixRange(prefix), limit, reverse };
     if (options.after !== undefined) this.#goOnBehind(this.#next, options.after);
   }
 
@@ -50,7 +49,8 @@ export class Pages {
   #goOnBehind(request: RangeRequest, key: string): void {
     const edge = Buffer.from(key);
     const { start, end, reverse } = request;
-    if (reverse && Buffer.compare(edge, end) < 0) request.end = edge;
+    const endless = end.equals(Buffer.of(0));
+    if (reverse && (endless || Buffer.compare(edge, end) < 0)) request.end = edge;
     if (!reverse && Buffer.compare(edge, start) >= 0) request.start = after(edge);
   }
 }
