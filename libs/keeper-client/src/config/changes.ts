@@ -1,4 +1,4 @@
-import type { ConfigValue, EffectiveView } from './view.js';
+import type { ConfigValue } from './values.js';
 
 /** What happened to one value. */
 export interface ValueChange {
@@ -30,21 +30,25 @@ export class ChangeSet implements Iterable<ValueChange> {
   }
 }
 
-/** The changes from one view to another; without a first, everything is added. */
-export function changesBetween(before: EffectiveView | undefined, after: EffectiveView): ChangeSet {
+/** Values by their key. */
+export type Values = ReadonlyMap<string, ConfigValue>;
+
+/** The changes from one set of values to another. */
+export function changesOf(before: Values, after: Values): ValueChange[] {
   const changes: ValueChange[] = [];
-  for (const now of after.values) {
-    const was = before?.find(now.file, now.key, now.section);
+  for (const [key, now] of after) {
+    const was = before.get(key);
     if (was === undefined) changes.push(change('added', undefined, now));
-    else if (was.raw !== now.raw || was.type !== now.type)
-      changes.push(change('changed', was, now));
+    else if (!isSame(was, now)) changes.push(change('changed', was, now));
   }
-  for (const was of before?.values ?? []) {
-    if (after.find(was.file, was.key, was.section) === undefined) {
-      changes.push(change('removed', was, undefined));
-    }
+  for (const [key, was] of before) {
+    if (!after.has(key)) changes.push(change('removed', was, undefined));
   }
-  return new ChangeSet(changes);
+  return changes;
+}
+
+function isSame(one: ConfigValue, other: ConfigValue): boolean {
+  return one === other || (one.raw === other.raw && one.type === other.type);
 }
 
 function change(

@@ -1,8 +1,9 @@
 import type { config, sync } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { KeeperClientLog } from '../log.js';
-import { type ChangeSet, changesBetween } from './changes.js';
-import { EffectiveView, type Override } from './view.js';
+import type { ChangeSet } from './changes.js';
+import type { Override } from './values.js';
+import { EffectiveView } from './view.js';
 
 /** What a program wants of a domain. */
 export interface SubscribeOptions {
@@ -144,7 +145,7 @@ export class DomainFollower {
     const { release, checksum } = candidate.config;
     try {
       const view = this.#view(candidate, before);
-      const changes = changesBetween(before, view);
+      const changes = view.changesFrom(before);
       if (before === undefined || changes.size > 0) await this.#onChange(changes, view);
       this.#applied = { candidate, view };
       this.#refused = undefined;

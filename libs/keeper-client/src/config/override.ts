@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { BusError, type Clock, every } from '@malabar/core';
 import { isMap, isScalar, parseDocument, type YAMLMap } from 'yaml';
 import type { KeeperClientLog } from '../log.js';
-import type { Override } from './view.js';
+import type { Override } from './values.js';
 
 /** How often the file is looked at: an operator in need waits no longer than this. */
 const PERIOD_MS = 2_000;

@@ -1,37 +1,11 @@
 import type { config } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
-import {
-  canonicalType,
-  type JsonValue,
-  parseValue,
-  type TypedValue,
-  type TypedValues,
-  type TypeName,
-} from '@malabar/typed-config';
+import type { JsonValue, TypedValue, TypedValues, TypeName } from '@malabar/typed-config';
+import { ChangeSet, changesOf, type Values } from './changes.js';
+import { type ConfigValue, type Override, type Place, placeName, readValue } from './values.js';
 
 /** Where the values of a view come from; `override` if the operator's file changes any of them. */
 export type ConfigSource = 'keeper' | 'snapshot' | 'override';
-
-/** One value that a program runs with. */
-export interface ConfigValue {
-  /** Name of the effective file: `redis` for `/redis.conf`; the path for a verbatim subscription. */
-  readonly file: string;
-  /** Empty unless the subscription is verbatim. */
-  readonly section: string;
-  readonly key: string;
-  readonly type: TypeName;
-  /** As text. */
-  readonly raw: string;
-  readonly value: TypedValue;
-}
-
-/** What an operator's file puts over a value of the keeper. */
-export interface Override {
-  file: string;
-  section: string;
-  key: string;
-  raw: string;
-}
 
 /** Values of a domain, whole and unchanging. */
 export class EffectiveView {
@@ -41,11 +15,11 @@ export class EffectiveView {
   readonly source: ConfigSource;
   /** The values that the operator's file has put there, e.g. `redis/timeout`. */
   readonly overridden: readonly string[];
-  readonly #values: ReadonlyMap<string, ConfigValue>;
+  private readonly files: Files;
 
   private constructor(
     { domain, release, checksum }: config.EffectiveConfig,
-    values: ReadonlyMap<string, ConfigValue>,
+    files: Files,
     { source, overridden }: { source: ConfigSource; overridden: readonly string[] },
   ) {
     this.domain = domain;
@@ -53,12 +27,12 @@ export class EffectiveView {
     this.checksum = checksum;
     this.source = overridden.length > 0 ? 'override' : source;
     this.overridden = overridden;
-    this.#values = values;
+    this.files = files;
   }
 
   /**
    * Reads a config, with overrides laid over it. Throws INVALID, naming the key, if a value does not
-   * parse. Values that are as in `before` are taken from there instead of being parsed anew.
+   * parse. Values that are as in `before` are the same objects as there.
    */
   static of(
     effective: config.EffectiveConfig,
@@ -69,29 +43,41 @@ export class EffectiveView {
     },
   ): EffectiveView {
     const { source, overrides = [], before } = options;
-    const values = new Map<string, ConfigValue>();
-    for (const file of effective.files) {
-      for (const value of file.values) {
-        const place = { file: file.name, section: file.section, key: value.key };
-        add(values, place, value, before);
+    const files: Files = new Map();
+    for (const { name: file, section, values } of effective.files) {
+      const place = { file, section };
+      const known = before?.files.get(fileId(place));
+      const now = valuesOf(files, place);
+      for (const value of values) {
+        now.set(value.key, asBefore(known?.get(value.key), value) ?? readValue(place, value));
       }
     }
-    for (const { raw, ...place } of overrides) {
-      const type = values.get(idOf(place))?.type ?? 'string';
-      add(values, place, { type, raw }, before);
+    for (const override of overrides) {
+      const now = valuesOf(files, override);
+      const type = now.get(override.key)?.type ?? 'string';
+      now.set(override.key, readValue(override, { ...override, type }));
     }
-    const overridden = overrides.map(placeName);
-    return new EffectiveView(effective, values, { source, overridden });
+    return new EffectiveView(effective, files, { source, overridden: overrides.map(placeName) });
   }
 
   /** Every value, by file, section and key. */
-  get values(): Iterable<ConfigValue> {
-    return this.#values.values();
+  *values(): IterableIterator<ConfigValue> {
+    for (const values of this.files.values()) yield* values.values();
   }
 
   /** One value with its type; undefined if there is none. */
   find(file: string, key: string, section = ''): ConfigValue | undefined {
-    return this.#values.get(idOf({ file, section, key }));
+    return this.files.get(fileId({ file, section }))?.get(key);
+  }
+
+  /** What differs from an earlier view; without one, everything is added. */
+  changesFrom(before: EffectiveView | undefined): ChangeSet {
+    const files = before?.files ?? new Map<string, Values>();
+    const changes = [...this.files].map(([id, now]) => changesOf(files.get(id) ?? NOTHING, now));
+    for (const [id, was] of files) {
+      if (!this.files.has(id)) changes.push(changesOf(was, NOTHING));
+    }
+    return new ChangeSet(changes.flat());
   }
 
   /** The value as its type says; undefined if there is none. */
@@ -140,36 +126,27 @@ export class EffectiveView {
   }
 }
 
-type Place = Pick<ConfigValue, 'file' | 'section' | 'key'>;
+type Written = Pick<config.EffectiveValue, 'key' | 'type' | 'raw'>;
 
-/** A value's place for people: `redis/timeout`, or `/queues.conf[orders]/document` if verbatim. */
-export function placeName({ file, section, key }: Place): string {
-  return section === '' ? `${file}/${key}` : `${file}[${section}]/${key}`;
+/** Most values of a release are as they were: they are neither parsed nor kept twice. */
+function asBefore(known: ConfigValue | undefined, { type, raw }: Written): ConfigValue | undefined {
+  return known?.raw === raw && known.type === type ? known : undefined;
 }
 
-function idOf({ file, section, key }: Place): string {
-  return `${file}\n${section}\n${key}`;
+/** By file and section. */
+type Files = Map<string, Map<string, ConfigValue>>;
+
+const NOTHING: Values = new Map();
+
+function fileId({ file, section }: Omit<Place, 'key'>): string {
+  return section === '' ? file : `${file}\n${section}`;
 }
 
-function add(
-  values: Map<string, ConfigValue>,
-  place: Place,
-  { type: typeText, raw }: { type: string; raw: string },
-  before: EffectiveView | undefined,
-): void {
-  const known = before?.find(place.file, place.key, place.section);
-  const same = known?.type === typeText && known.raw === raw;
-  values.set(idOf(place), same ? known : parsed(place, typeText, raw));
-}
-
-function parsed(place: Place, typeText: string, raw: string): ConfigValue {
-  const type = canonicalType(typeText);
-  if (type === undefined) {
-    throw new BusError('INVALID', `${placeName(place)}: this client knows no type '${typeText}'`);
-  }
-  try {
-    return { ...place, type, raw, value: parseValue(type, raw) };
-  } catch (error) {
-    throw new BusError('INVALID', `${placeName(place)}: ${(error as Error).message}`);
-  }
+function valuesOf(files: Files, place: Omit<Place, 'key'>): Map<string, ConfigValue> {
+  const id = fileId(place);
+  const known = files.get(id);
+  if (known !== undefined) return known;
+  const values = new Map<string, ConfigValue>();
+  files.set(id, values);
+  return values;
 }

@@ -11,6 +11,9 @@ import { Session } from './session.js';
 /** Reminders of a period are spread, so that they are no wave. */
 const SLICES = 10;
 const RETRY_MS = 1_000;
+// Sockets are written to at the end of a turn of the event loop: the first nodes of many do not wait
+// for the last.
+const NODES_PER_TURN = 32;
 
 export interface HubOptions {
   keeperId: string;
@@ -64,7 +67,7 @@ export class Hub {
       onTrouble: () => this.#retry(),
     };
     this.#stops.push(
-      source.onChange((domain) => this.#changed(domain)),
+      source.onChange((domain) => void this.#changed(domain)),
       every(clock, reconcileMs / SLICES, () => this.#remind()),
     );
   }
@@ -120,14 +123,24 @@ export class Hub {
     for (const session of this.#sessions) session.end(this.#stopping());
   }
 
-  #changed(domain: string): void {
-    this.#contents.prune(domain);
+  /** Looks at every node of a domain again, once what they will get is at hand. */
+  async #changed(domain: string): Promise<void> {
     const atMs = this.#clock.now();
-    for (const place of this.#byDomain.get(domain) ?? []) {
-      this.#admit(place);
-      place.following.changed(atMs);
-      place.session.due(place.following);
-    }
+    this.#contents.prune(domain);
+    await this.#contents.warm(domain);
+    const places = [...(this.#byDomain.get(domain) ?? [])];
+    const wake = (from: number): void => {
+      const end = Math.min(places.length, from + NODES_PER_TURN);
+      for (const place of places.slice(from, end)) this.#wake(place, atMs);
+      if (end < places.length) setImmediate(wake, end);
+    };
+    wake(0);
+  }
+
+  #wake(place: Place, changedAtMs: number): void {
+    this.#admit(place);
+    place.following.changed(changedAtMs);
+    place.session.due(place.following);
   }
 
   #remind(): void {

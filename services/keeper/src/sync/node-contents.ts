@@ -66,15 +66,25 @@ export class NodeContents {
     return content;
   }
 
+  /** Reads what nodes are offered now, so that nobody waits for it later. Never throws. */
+  async warm(domain: string): Promise<void> {
+    const reading = this.#offered(domain).map((release) => this.#release(domain, release));
+    await Promise.allSettled(reading);
+  }
+
   /** Forgets what nobody is offered any more. */
   prune(domain: string): void {
-    const record = this.#source.domains.get(domain)?.record;
-    const used = [record?.release, record?.canary?.release];
+    const used = this.#offered(domain);
     const releases = this.#open.get(domain);
     for (const release of releases?.keys() ?? []) {
       if (!used.includes(release)) releases?.delete(release);
     }
     if (releases?.size === 0) this.#open.delete(domain);
+  }
+
+  #offered(domain: string): number[] {
+    const { release = 0, canary } = this.#source.domains.get(domain)?.record ?? {};
+    return [release, canary?.release ?? 0].filter((number) => number > 0);
   }
 
   #release(domain: string, release: number): Promise<OpenRelease> {
