@@ -53,3 +53,12 @@ export class CommandError extends Error {
     super(message, options);
   }
 }
+
+/** Ends the command with a line for each thing that is wrong with what the user gave it. */
+export class FaultsError extends Error {
+  override readonly name = 'FaultsError';
+
+  constructor(readonly faults: readonly string[]) {
+    super(faults.join('\n'));
+  }
+}

@@ -1,7 +1,7 @@
 import { ConfigError } from '@malabar/config';
 import { BusError, type ErrorCode } from '@malabar/core';
 import { CommanderError } from 'commander';
-import { CommandError, EXIT, type ExitCode, exitCodeOf } from './exit.js';
+import { CommandError, EXIT, type ExitCode, exitCodeOf, FaultsError } from './exit.js';
 
 /** What the command ends with: lines for stderr and the exit code. */
 export interface Failure {
@@ -11,12 +11,13 @@ export interface Failure {
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
   UNAUTHENTICATED:
-    'give the password of the queue with --password, the token as MALABAR_GRPC_TOKEN',
+    '`malabar login`, or give a token as MALABAR_TOKEN, the password of the queue with --password',
   WRONG_PASSWORD: 'give the right one with --password or MALABAR_PASSWORD',
   UNKNOWN_QUEUE: '`malabar queues` lists those there are',
   UNKNOWN_TOPIC: '`malabar queues` lists those there are',
   UNAVAILABLE: '`malabar doctor` says what is away',
   TIMEOUT: 'give it more time with --timeout, or see `malabar doctor`',
+  CONFLICT: 'look at what changed, then say it again',
   BUSY: 'try again',
   DISK_FULL: 'make room on the disk of the store',
 };
@@ -32,13 +33,17 @@ export function failureOf(error: unknown): Failure {
     );
   }
   if (error instanceof ConfigError) {
-    const faults = error.message.split('\n');
-    return { exitCode: EXIT.usage, line: faults.map((fault) => `malabar: ${fault}`) };
+    return failures(error.message.split('\n'));
   }
+  if (error instanceof FaultsError) return failures(error.faults);
   if (error instanceof BusError) {
     return failure(exitCodeOf(error.code), error.message, HINTS[error.code]);
   }
   return failure(EXIT.failure, error instanceof Error ? error.message : String(error));
+}
+
+function failures(faults: readonly string[]): Failure {
+  return { exitCode: EXIT.usage, line: faults.map((fault) => `malabar: ${fault}`) };
 }
 
 function failure(exitCode: ExitCode, message: string, hint?: string): Failure {

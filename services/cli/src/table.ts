@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import type { Terminal } from './terminal.js';
 
 /** A column: its title and, for numbers, alignment to the right. */
 export interface Column {
@@ -23,4 +24,15 @@ export function renderTable(columns: readonly Column[], rows: readonly string[][
       .join('  ')
       .trimEnd(),
   );
+}
+
+/** Prints the table, its titles in bold. */
+export function printTable(
+  terminal: Terminal,
+  columns: readonly Column[],
+  rows: readonly string[][],
+): void {
+  const [titles = '', ...lines] = renderTable(columns, rows);
+  terminal.line(terminal.style('bold', titles));
+  for (const line of lines) terminal.line(line);
 }

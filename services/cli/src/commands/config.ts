@@ -1,91 +1,57 @@
-import {
-  createPasswordHashes,
-  documentsToFiles,
-  loadConfig,
-  maskConfig,
-  printConfig,
-  readConfig,
-} from '@malabar/config';
-import { hashPassword } from '@malabar/core';
 import { Command } from 'commander';
-import { defaultFile } from '../client-command.js';
 import type { CommandContext } from '../context.js';
-import { CommandError, EXIT } from '../exit.js';
-import { plural } from '../format.js';
-import { collect, settingFlags } from '../settings.js';
+import { deleteCommand, domainCommand, domainsCommand } from './config-domain.js';
+import { diffCommand, discardCommand, draftCommand, validateCommand } from './config-draft.js';
+import { parentCommand, schemaCommand, setCommand, unsetCommand } from './config-edit.js';
+import { checkCommand, hashCommand, showCommand } from './config-file.js';
+import { effectiveCommand, getCommand } from './config-get.js';
+import { auditCommand, historyCommand } from './config-history.js';
+import { exportCommand, importCommand } from './config-import.js';
+import { rotateKeyCommand } from './config-key.js';
+import { abortCommand, promoteCommand, publishCommand, rollbackCommand } from './config-release.js';
+import { whoCommand } from './config-who.js';
 
 const EXAMPLES = `
+A domain holds files, sections and keys. Changes gather in its draft until they are published;
+docs/keeper.md tells the whole story.
+
 Examples:
   malabar config check malabar.yaml
-  malabar config show --set ingest.redis.listen=127.0.0.1:6381
-  malabar config hash-password`;
+  malabar config domain shop --create
+  malabar config import shop conf --publish
+  malabar config set shop /redis.conf DEFAULT timeout 500ms
+  malabar config diff shop && malabar config publish shop -m 'more patience'
+  malabar config who shop`;
 
+/** `malabar config`: the file of the bus, and the configuration that the keeper gives to programs. */
 export function configCommand(context: CommandContext): Command {
-  return new Command('config')
-    .description('check and show the configuration')
-    .addCommand(checkCommand(context))
-    .addCommand(showCommand(context))
-    .addCommand(hashCommand(context))
+  const command = new Command('config')
+    .description('the configuration: of the bus in malabar.yaml, of programs in the keeper')
     .addHelpText('after', EXAMPLES);
+  for (const [heading, commands] of groups) {
+    for (const create of commands) command.addCommand(create(context).helpGroup(heading));
+  }
+  return command;
 }
 
-function checkCommand(context: CommandContext): Command {
-  return new Command('check')
-    .description('check a configuration file; every fault is one line, exit code 2')
-    .argument('[file]', 'the file (default: malabar.yaml in the working directory)')
-    .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  malabar config check /etc/malabar/malabar.yaml')
-    .action((file: string | undefined, { json }: { json?: boolean }) => check(context, file, json));
-}
-
-async function check(
-  { cwd, env, terminal }: CommandContext,
-  named: string | undefined,
-  json = false,
-): Promise<void> {
-  const file = named ?? defaultFile(cwd);
-  if (!file) throw new CommandError(EXIT.usage, 'no malabar.yaml here', 'name the file');
-  const loaded = readConfig({ file, env });
-  // Reads the secrets too.
-  await documentsToFiles(loaded, { env, hashes: createPasswordHashes() });
-  const queues = Object.values(loaded.config.documents.queues);
-  const topics = queues.reduce((sum, queue) => sum + Object.keys(queue.topics).length, 0);
-  if (json) terminal.line(JSON.stringify({ file, queues: queues.length, topics }));
-  else terminal.line(`${file}: ok, ${plural(queues.length, 'queue')}, ${plural(topics, 'topic')}`);
-}
-
-function showCommand(context: CommandContext): Command {
-  return new Command('show')
-    .description(
-      'print the effective configuration: defaults, file, environment, flags; secrets masked',
-    )
-    .option('--config <file>', 'the file (default: malabar.yaml in the working directory)')
-    .option('--set <key=value>', 'override one setting; may be repeated', collect, [])
-    .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  malabar config show --set log.level=debug')
-    .action((options: { config?: string; set: string[]; json?: boolean }) => {
-      const file = options.config ?? defaultFile(context.cwd);
-      const config = loadConfig({ file, env: context.env, flags: settingFlags(options.set) });
-      const { terminal } = context;
-      terminal.line(options.json ? JSON.stringify(maskConfig(config)) : printConfig(config));
-    });
-}
-
-function hashCommand(context: CommandContext): Command {
-  return new Command('hash-password')
-    .description(
-      'hash a password for malabar.yaml; reads it from stdin, so that no history keeps it',
-    )
-    .addHelpText(
-      'after',
-      '\nExamples:\n  malabar config hash-password\n  pass show bus | malabar config hash-password',
-    )
-    .action(async () => {
-      const { terminal } = context;
-      const text = terminal.interactive
-        ? await terminal.ask('Password: ', true)
-        : (await terminal.read()).toString().replace(/\r?\n$/, '');
-      if (text === '') throw new CommandError(EXIT.usage, 'the password is empty');
-      terminal.line(await hashPassword(text));
-    });
-}
+const groups = [
+  ['malabar.yaml:', [checkCommand, showCommand, hashCommand]],
+  ['Domains:', [domainsCommand, domainCommand, deleteCommand, rotateKeyCommand]],
+  ['Look:', [getCommand, effectiveCommand, exportCommand]],
+  [
+    'Edit:',
+    [
+      setCommand,
+      unsetCommand,
+      importCommand,
+      schemaCommand,
+      parentCommand,
+      draftCommand,
+      diffCommand,
+      validateCommand,
+      discardCommand,
+    ],
+  ],
+  ['Release:', [publishCommand, promoteCommand, abortCommand, rollbackCommand]],
+  ['Follow:', [historyCommand, auditCommand, whoCommand]],
+] as const;

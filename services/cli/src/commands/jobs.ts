@@ -7,12 +7,13 @@ import {
   topicOption,
   withBus,
 } from '../client-command.js';
+import { confirm } from '../confirm.js';
 import type { CommandContext } from '../context.js';
 import { CommandError, EXIT } from '../exit.js';
 import { firstLine, formatBody, formatCount, formatTime, stateName } from '../format.js';
 import { deliveryJson, printJob } from '../job-view.js';
 import { createProgress } from '../progress.js';
-import { renderTable } from '../table.js';
+import { printTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
 const STATES: Record<string, common.DeliveryState> = {
@@ -113,9 +114,7 @@ function printPage(
     options.state === 'scheduled' ? formatTime(delivery.dueAtMs) : '',
     options.body ? formatBody(delivery.job?.body ?? new Uint8Array(), 200) : errorCell(delivery),
   ]);
-  const [titles = '', ...lines] = renderTable(columns, rows);
-  terminal.line(terminal.style('bold', titles));
-  for (const line of lines) terminal.line(line);
+  printTable(terminal, columns, rows);
   if (nextCursor) terminal.note(`More: repeat with --cursor ${nextCursor}`);
 }
 
@@ -178,7 +177,13 @@ async function replay(
   if (ids.length > 0 && options.all) {
     throw new CommandError(EXIT.usage, 'job ids and --all exclude each other');
   }
-  if (options.all && !options.yes) await confirm(context, options.topic);
+  if (options.all && !options.yes) {
+    await confirm(context.terminal, {
+      consequence: '--all replays every dead delivery',
+      question: `Replay every dead delivery of ${options.topic}?`,
+      refused: 'nothing was replayed',
+    });
+  }
   const { terminal, clock } = context;
   const result = await withBus(options, context, async (bus) => {
     const progress = createProgress(terminal, clock, 'replayed');
@@ -203,13 +208,4 @@ async function replay(
       `\`malabar jobs list --topic ${options.topic} --state ${stateName(common.DeliveryState.DEAD)}\` lists those that are`,
     );
   }
-}
-
-async function confirm({ terminal }: CommandContext, topic: string): Promise<void> {
-  if (!terminal.interactive) {
-    throw new CommandError(EXIT.usage, '--all replays every dead delivery', 'say --yes as well');
-  }
-  const answer = await terminal.ask(`Replay every dead delivery of ${topic}? [y/N] `);
-  if (!/^y(es)?$/i.test(answer.trim()))
-    throw new CommandError(EXIT.failure, 'nothing was replayed');
 }

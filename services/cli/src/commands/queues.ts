@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { type ClientOptions, clientCommand, withBus } from '../client-command.js';
 import type { CommandContext } from '../context.js';
 import { formatCount } from '../format.js';
-import { renderTable } from '../table.js';
+import { printTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
 const EXAMPLES = `
@@ -41,9 +41,7 @@ export function printQueues(terminal: Terminal, queues: readonly storage.QueueSt
     { title: 'NOTE' },
   ];
   const rows = queues.flatMap((queue) => queueRows(terminal, queue));
-  const [titles = '', ...lines] = renderTable(columns, rows);
-  terminal.line(terminal.style('bold', titles));
-  for (const line of lines) terminal.line(line);
+  printTable(terminal, columns, rows);
 }
 
 function queueRows(terminal: Terminal, queue: storage.QueueStats): string[][] {

@@ -1,0 +1,49 @@
+import { userInfo } from 'node:os';
+import type { AgentConfig } from '@malabar/config';
+import { expect, test } from 'vitest';
+import { findOwner } from './owner.js';
+import { settleAgent } from './settings.js';
+
+const output = { file: 'a.json', format: 'json', mode: 0o640, reloadTimeoutMs: 1000 } as const;
+const agent = (more: object = {}, rest: Partial<AgentConfig> = {}): AgentConfig => ({
+  keepers: ['127.0.0.1:7400'],
+  tags: {},
+  domains: { shop: { subscribe: ['redis.conf'], outputs: [{ ...output, ...more }] } },
+  ...rest,
+});
+
+test('relative paths are those of the working directory', async () => {
+  const { domains } = await settleAgent(agent(), '/work');
+  expect(domains[0]?.outputs[0]?.path).toBe('/work/a.json');
+  expect(domains[0]?.subscriptions[0]?.file).toBe('/redis.conf');
+});
+
+test('a snapshot belongs to its node, whatever the node is called', async () => {
+  const { snapshotFile } = await settleAgent(
+    agent({}, { snapshot: 's', node: '../x:80' }),
+    '/work',
+  );
+  expect(snapshotFile).toBe('/work/s/%2E%2E%2Fx%3A80.snapshot');
+});
+
+test('a name that is not subscribed to is refused', async () => {
+  await expect(settleAgent(agent({ only: ['mysql'] }), '/')).rejects.toThrow(
+    "a.json: 'mysql' is not subscribed to",
+  );
+});
+
+test('owners are found by name and by number', async () => {
+  const { uid, gid, username } = userInfo();
+  expect(await findOwner(username)).toEqual({ uid, gid });
+  expect(await findOwner('root:daemon')).toEqual({ uid: 0, gid: 1 });
+  expect(await findOwner('12:34')).toEqual({ uid: 12, gid: 34 });
+});
+
+test.each([
+  ['no-such-user', "this system has no user 'no-such-user'"],
+  ['root:no-such-group', "this system has no group 'no-such-group'"],
+  ['a:b:c', "owner 'a:b:c' is not of the form user or user:group"],
+  ['', "owner '' is not of the form"],
+])('owner %j is refused', async (text, reason) => {
+  await expect(findOwner(text)).rejects.toThrow(reason);
+});
