@@ -12,6 +12,12 @@ const TELLING_CHARS_MIN = 4;
 /** What is wrong with a content; its secrets are as they are. Must not throw. */
 export type Validate = (files: Files) => config.ConfigFault[];
 
+/**
+ * Puts an edited content into the form in which it is kept, e.g. a password as its hash. Files that it
+ * leaves alone stay the same objects. Must not throw.
+ */
+export type Normalize = (files: Files, before: Files) => Promise<Files>;
+
 /** What a content must be like before it becomes a release. */
 export class ContentRules {
   readonly #limits: ContentLimits;

@@ -40,8 +40,10 @@ function fromSetting(name: string, secret: Secret | undefined): SecretKey | unde
 
 async function fromFile(folder: string, make: boolean): Promise<SecretKey | undefined> {
   const file = join(folder, FILE);
-  const text = (await textOf(file)) ?? (make ? await made(file) : undefined);
-  return text === undefined ? undefined : secretKey(text.trim());
+  const text = ((await textOf(file)) ?? (make ? await made(file) : undefined))?.trim();
+  if (text === undefined) return undefined;
+  if (text.length >= CHARACTERS_MIN) return secretKey(text);
+  throw new BusError('INVALID', `${file} has no key of ${CHARACTERS_MIN} characters or more in it`);
 }
 
 async function textOf(file: string): Promise<string | undefined> {
