@@ -8,11 +8,13 @@ import type { ConfigStore } from './config/store.js';
 import { createDiscovery, openDiscovery } from './discovery/part.js';
 import { createElection } from './election/part.js';
 import type { CreatePart, KeeperPart } from './part.js';
+import { createSync } from './sync/part.js';
 
 /** In the order in which they start; they stop in the opposite one. */
 const PARTS: readonly CreatePart[] = [
   createConfig,
   createDiscovery,
+  createSync,
   createElection,
   createBusConfig,
 ];

@@ -10,7 +10,10 @@ export interface ReleaseSource {
   /** The files of a release, secrets sealed. */
   content(domain: string, release: number): Promise<readonly config.ConfigFile[]>;
   /** The same files with their secrets as they are. */
-  unseal(domain: string, files: readonly config.ConfigFile[]): Promise<config.ConfigFile[]>;
+  unseal(
+    domain: string,
+    files: readonly config.ConfigFile[],
+  ): Promise<readonly config.ConfigFile[]>;
   /** The release that a node should run: the one in force or the canary's; 0 for none. */
   offeredRelease(domain: string, node: { id: string; tags: Record<string, string> }): number;
 }
