@@ -1,8 +1,7 @@
 import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
-import { eventually, freePort, logToMemory } from '@malabar/testkit';
+import { createAuthority, eventually, freePort, logToMemory } from '@malabar/testkit';
 import { afterEach, describe, expect, test } from 'vitest';
 import { bind } from './binding.js';
-import { createAuthority } from './certificates.suite.js';
 import { connect } from './client.js';
 import type { TlsOptions } from './credentials.js';
 import type { Implementation } from './definition.js';

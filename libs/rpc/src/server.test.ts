@@ -3,12 +3,11 @@ import { dirname, join } from 'node:path';
 import { credentials, loadPackageDefinition, Metadata } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { Channel } from '@malabar/core';
-import { eventually, logToMemory } from '@malabar/testkit';
+import { createAuthority, eventually, logToMemory } from '@malabar/testkit';
 import { protoPath } from 'grpc-health-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { bind } from './binding.js';
 import { collect } from './call.suite.js';
-import { createAuthority } from './certificates.suite.js';
 import { type ConnectOptions, connect } from './client.js';
 import type { Implementation } from './definition.js';
 import {

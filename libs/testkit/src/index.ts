@@ -1,3 +1,4 @@
+export { type Authority, createAuthority } from './certificates.js';
 export { eventually } from './eventually.js';
 export { FakeClock } from './fake-clock.js';
 export { php, python } from './interpreters.js';

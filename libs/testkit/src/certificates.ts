@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { tempDir } from '@malabar/testkit';
+import { tempDir } from './workspace.js';
 
 /** PEM files of one authority and of the certificates that it signed. */
 export interface Authority {
