@@ -17,7 +17,6 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   UNKNOWN_TOPIC: '`malabar queues` lists those there are',
   UNAVAILABLE: '`malabar doctor` says what is away',
   TIMEOUT: 'give it more time with --timeout, or see `malabar doctor`',
-  CONFLICT: 'look at what changed, then say it again',
   BUSY: 'try again',
   DISK_FULL: 'make room on the disk of the store',
 };
@@ -28,7 +27,7 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof CommanderError) {
     return failure(
       EXIT.usage,
-      error.message.replace(/^error: /, ''),
+      error.message.replace(/^error: |\.$/g, ''),
       '`--help` shows how it is used',
     );
   }
