@@ -31,7 +31,8 @@ export function describeBackends(
     describe(`${name} on ${kind}`, () => tests(place, kind as BackendKind));
 }
 
-async function lmdbPlace(): Promise<Place> {
+/** For tests whose subject is the same on every backend. */
+export async function lmdbPlace(): Promise<Place> {
   const clock = new FakeClock();
   const path = join(tempDir('keeper'), 'store');
   const backend = await opened(createLmdbBackend({ path, clock }));

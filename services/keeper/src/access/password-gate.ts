@@ -15,6 +15,8 @@ export class PasswordGate {
   readonly #waiting: Array<() => void> = [];
   #running = 0;
 
+  constructor(private readonly waitingMax = WAITING_MAX) {}
+
   /** False for an undefined or empty hash, as late as for a wrong password. */
   async verify(password: string, hash: string | undefined): Promise<boolean> {
     assertLength(password);
@@ -44,7 +46,7 @@ export class PasswordGate {
       this.#running++;
       return Promise.resolve();
     }
-    if (this.#waiting.length >= WAITING_MAX) {
+    if (this.#waiting.length >= this.waitingMax) {
       throw new BusError('BUSY', 'too many logins at once: try again in a moment');
     }
     return new Promise((resolve) => this.#waiting.push(resolve));
