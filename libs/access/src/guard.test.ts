@@ -136,6 +136,17 @@ test('a method knows who calls, and from where', async () => {
   });
 });
 
+test('a method that runs for long knows the rights of now', async () => {
+  const seen: CallContext[] = [];
+  const client = await storageOf(seen);
+  await client(asAnn()).listQueues({ queue: '' });
+  const context = seen[0] as CallContext;
+  people = peopleOf([{ ...ann, grants: grants('bank:viewer') }]);
+  expect(principalOf(context).grants).toEqual(grants('bank:viewer'));
+  people = peopleOf([]);
+  expect(() => principalOf(context)).toThrow('the user of the token is gone');
+});
+
 test('a method that nobody guards has no principal', async () => {
   const context = { metadata: new Map(), peer: 'local', trusted: true } as unknown as CallContext;
   expect(() => principalOf(context)).toThrow('guard it');

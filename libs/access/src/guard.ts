@@ -93,7 +93,7 @@ function guardMethod(
     if (rule === 'anybody') return undefined;
     const principal = authenticate(context);
     assertMay(principal, rule, request, method.name);
-    setPrincipal(context, principal);
+    setPrincipal(context, () => authenticate(context));
     return principal;
   };
   if (method.responseStream) {

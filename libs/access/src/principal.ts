@@ -55,18 +55,21 @@ export function allowedSomewhere(
   return grants.some((grant) => includes(grant.role, role));
 }
 
-const principals = new WeakMap<CallContext, Principal>();
+const principals = new WeakMap<CallContext, () => Principal>();
 
-/** Notes who makes a call, for `principalOf`. */
-export function setPrincipal(context: CallContext, principal: Principal): void {
+/** Notes how to find out who makes a call, for `principalOf`. */
+export function setPrincipal(context: CallContext, principal: () => Principal): void {
   principals.set(context, principal);
 }
 
-/** Who makes the call of a guarded method. Throws for a method that nobody guards. */
+/**
+ * Who makes the call of a guarded method, with the rights of now. Throws UNAUTHENTICATED if he is
+ * nobody any more, and for a method that nobody guards.
+ */
 export function principalOf(context: CallContext): Principal {
   const principal = principals.get(context);
   if (principal === undefined) throw new Error('nobody has asked who makes this call: guard it');
-  return principal;
+  return principal();
 }
 
 /** Who makes the call of a guarded method, for the audit. */
