@@ -1,9 +1,8 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { config } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
+import { replaceFile } from '../replace-file.js';
 
 /** What a node runs, for its next start. */
 export interface Snapshot {
@@ -47,25 +46,7 @@ export async function writeSnapshot(
   snapshot: Snapshot,
   key?: SnapshotKey,
 ): Promise<void> {
-  const folder = dirname(path);
-  await mkdir(folder, { recursive: true });
-  const temporary = `${path}.new`;
-  // Made anew, so that neither a link nor the mode of what lay there counts.
-  await rm(temporary, { force: true });
-  const file = await open(temporary, 'wx', 0o600);
-  try {
-    await file.writeFile(encodeSnapshot(snapshot, key));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  const entry = await open(folder, constants.O_RDONLY);
-  try {
-    await entry.sync();
-  } finally {
-    await entry.close();
-  }
+  await replaceFile(path, encodeSnapshot(snapshot, key));
 }
 
 /** A line with the SHA-256 of all that follows it, and the snapshot as JSON, sealed if there is a key. */
