@@ -32,7 +32,13 @@ const DEFINITIONS = {
 type Definitions = typeof DEFINITIONS;
 export type BusService = keyof Definitions;
 
-const OF_THE_KEEPER: readonly BusService[] = ['keeper', 'config', 'discovery', 'election', 'access'];
+const OF_THE_KEEPER: readonly BusService[] = [
+  'keeper',
+  'config',
+  'discovery',
+  'election',
+  'access',
+];
 
 /** The services of a running bus, found through one address. */
 export interface Bus {
@@ -49,12 +55,15 @@ export interface BusOptions {
   /** Addresses to try in this order. */
   addresses: readonly string[];
   grpc: Pick<MalabarConfig['grpc'], 'tls' | 'token'>;
+  /** What a user shows to the bus at an address, instead of the token of the bus. */
+  userToken?: (address: string) => string | undefined;
   /** Limit of each call that finds a service. */
   timeoutMs: number;
 }
 
 interface Entry {
   address: string;
+  token: string | undefined;
   instances: keeper.Instance[] | undefined;
 }
 
@@ -63,8 +72,10 @@ interface Entry {
  * with everything in one process) says where every service is; at any other service's address
  * only that one is found.
  */
-export async function openBus({ addresses, grpc, timeoutMs }: BusOptions): Promise<Bus> {
-  const entry = await findEntry(addresses, grpc, timeoutMs);
+export async function openBus(options: BusOptions): Promise<Bus> {
+  const entry = await findEntry(options);
+  const { token } = entry;
+  const { tls } = options.grpc;
   const open = new Map<BusService, { close(): void }>();
   return {
     address: entry.address,
@@ -73,7 +84,7 @@ export async function openBus({ addresses, grpc, timeoutMs }: BusOptions): Promi
       const known = open.get(service);
       if (known) return known as never;
       const address = addressOf(service, entry);
-      const client = connect(DEFINITIONS[service], { address, ...grpc });
+      const client = connect(DEFINITIONS[service], { address, tls, token });
       open.set(service, client);
       return client as never;
     },
@@ -83,19 +94,16 @@ export async function openBus({ addresses, grpc, timeoutMs }: BusOptions): Promi
   };
 }
 
-async function findEntry(
-  addresses: readonly string[],
-  grpc: BusOptions['grpc'],
-  timeoutMs: number,
-): Promise<Entry> {
+async function findEntry({ addresses, grpc, userToken, timeoutMs }: BusOptions): Promise<Entry> {
   for (const address of addresses) {
-    const client = connect(keeper.KeeperServiceDefinition, { address, ...grpc });
+    const token = userToken?.(address) ?? grpc.token;
+    const client = connect(keeper.KeeperServiceDefinition, { address, tls: grpc.tls, token });
     try {
       const { instances } = await client.resolve({ service: '' }, { timeoutMs });
-      return { address, instances };
+      return { address, token, instances };
     } catch (error) {
       if (!(error instanceof BusError)) throw error;
-      if (error.code === 'UNSUPPORTED') return { address, instances: undefined };
+      if (error.code === 'UNSUPPORTED') return { address, token, instances: undefined };
       if (error.code !== 'UNAVAILABLE' && error.code !== 'TIMEOUT') throw error;
     } finally {
       client.close();

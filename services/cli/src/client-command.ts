@@ -6,11 +6,13 @@ import { Command } from 'commander';
 import { type Bus, openBus } from './bus.js';
 import type { CommandContext } from './context.js';
 import { CommandError, EXIT } from './exit.js';
+import { userToken } from './user-token.js';
 
 /** Options that every command has which talks to a running bus. */
 export interface ClientOptions {
   address?: string;
   config?: string;
+  tokenFile?: string;
   json?: boolean;
   timeout: string;
 }
@@ -22,6 +24,7 @@ export function clientCommand(name: string): Command {
   return new Command(name)
     .option('--address <host:port>', 'gRPC address of the bus or its keeper (MALABAR_ADDRESS)')
     .option('--config <file>', 'configuration to read the address and token from')
+    .option('--token-file <file>', 'show the token that stands here (or MALABAR_TOKEN)')
     .option('--timeout <duration>', 'give up when the bus is silent for this long', '10s')
     .option('--json', 'print JSON');
 }
@@ -44,10 +47,12 @@ export function defaultFile(cwd: string): string | undefined {
 }
 
 /** Where to look for the bus, in this order. */
-function candidateAddresses(
-  named: string | undefined,
-  config: Pick<MalabarConfig, 'grpc' | 'addresses'>,
+export function addressesOf(
+  options: Pick<ClientOptions, 'address' | 'config'>,
+  context: CommandContext,
+  config: MalabarConfig = readSettings(options, context),
 ): string[] {
+  const named = options.address ?? context.env.MALABAR_ADDRESS;
   if (named) return [named];
   const { host, port } = parseListenAddress(config.grpc.listen ?? ALL_IN_ONE);
   const own = formatListenAddress({ host: isWildcard(host) ? '127.0.0.1' : host, port });
@@ -62,11 +67,10 @@ export async function withBus<T>(
 ): Promise<T> {
   const timeoutMs = durationOption('--timeout', options.timeout);
   const config = readSettings(options, context);
-  const named = options.address ?? context.env.MALABAR_ADDRESS;
-  const addresses = candidateAddresses(named, config);
   const bus = await openBus({
-    addresses,
+    addresses: addressesOf(options, context, config),
     grpc: config.grpc,
+    userToken: userToken(options, context),
     timeoutMs: Math.min(timeoutMs, 3_000),
   });
   try {

@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { agentCommand } from './commands/agent.js';
 import { configCommand } from './commands/config.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
 import { jobsCommand } from './commands/jobs.js';
+import { loginCommand, logoutCommand, whoamiCommand } from './commands/login.js';
 import { pushCommand } from './commands/push.js';
 import { queuesCommand } from './commands/queues.js';
 import { startCommand } from './commands/start.js';
+import { tokensCommand } from './commands/tokens.js';
+import { usersCommand } from './commands/users.js';
 import { verifyCommand } from './commands/verify.js';
 import type { CommandContext } from './context.js';
 import { EXIT, type ExitCode } from './exit.js';
@@ -36,8 +40,14 @@ export function createProgram(context: CommandContext): Command {
     queuesCommand(context),
     jobsCommand(context),
     configCommand(context),
+    agentCommand(context),
     verifyCommand(context),
     doctorCommand(context),
+    loginCommand(context),
+    logoutCommand(context),
+    whoamiCommand(context),
+    usersCommand(context),
+    tokensCommand(context),
     demoCommand(context),
   ];
   for (const command of commands) program.addCommand(command);
