@@ -1,7 +1,7 @@
 import { CommandError, EXIT } from './exit.js';
 
 /** Gathers a repeatable option. */
-export function collect(value: string, before: string[]): string[] {
+export function collect(value: string, before: string[] = []): string[] {
   return [...before, value];
 }
 

@@ -75,6 +75,9 @@ async function tryAddresses(
       return { address, answer: await client.login(request, { timeoutMs }) };
     } catch (error) {
       const code = error instanceof BusError ? error.code : 'INTERNAL';
+      if (code === 'WRONG_PASSWORD') {
+        throw new CommandError(EXIT.notAllowed, (error as BusError).message);
+      }
       if (!['UNAVAILABLE', 'TIMEOUT', 'UNSUPPORTED'].includes(code)) throw error;
     } finally {
       client.close();
