@@ -164,17 +164,22 @@ export class Following {
     const isNews = this.#said?.release !== release || this.#said.checksum !== checksum;
     const asked = this.#asked;
     this.#asked = undefined;
-    if (isNews && asked === undefined && this.#answers && this.#unanswered) {
-      this.#held = true;
-      this.#changedAtMs = undefined;
-      return undefined;
+    if (asked === undefined) {
+      if (!isNews) return undefined;
+      if (this.#answers && this.#unanswered) return this.#hold();
     }
-    if (!isNews && asked === undefined) return undefined;
+    // A reminder is small: it may wait unread behind others.
+    const reminds = asked === 'notice' && this.#said !== undefined;
+    const withContent = asked === 'content' || (!reminds && inline && checksum !== this.#runs);
     if (isNews) this.#saying(content);
-    const unknown = isNews && inline && checksum !== this.#runs;
-    const withContent = asked === 'content' || unknown;
     this.#environment.metrics.noticed(withContent ? 'content' : 'bare');
     return withContent ? full : bare;
+  }
+
+  /** Says nothing until the node has reported on what was said before. */
+  #hold(): undefined {
+    this.#held = true;
+    this.#changedAtMs = undefined;
   }
 
   #saying({ release, checksum }: Content): void {
@@ -193,6 +198,7 @@ export class Following {
     if (!isNews && this.#asked === undefined) return undefined;
     this.#asked = undefined;
     this.#said = undefined;
+    this.#unanswered = false;
     this.#denied = error;
     this.#environment.metrics.noticed('denied');
     return { message: { $case: 'denied', value: { domain: this.domain, code, message } } };
