@@ -2,6 +2,8 @@ export { type AppliedOperations, applyOperations } from './apply.js';
 export { diffFiles, type SameValue } from './diff.js';
 export { checksumOf, type EffectiveRequest, effective } from './effective.js';
 export { faultAt, type Place } from './fault.js';
+export { generate, LANGUAGES, type Language } from './generate/generate.js';
+export type { GeneratedFile, GenerateOptions } from './generate/source.js';
 export { formatIni } from './ini/format.js';
 export { type ParsedIni, parseIni } from './ini/parse.js';
 export { type ContentLimits, limitFaults } from './limits.js';

@@ -1,7 +1,7 @@
 import { parseJson } from '../json-text.js';
 import { ValueError } from '../value-error.js';
 import { FILE_SCHEMA, type FileSchema, type KeySchema, type SectionSchema } from './document.js';
-import { compileOwn, JsonSchemas } from './json-schema.js';
+import { compileOwn, type JsonCheck, JsonSchemas } from './json-schema.js';
 import { compileRule, type KeyRule } from './rule.js';
 
 export type Rules = ReadonlyMap<string, KeyRule>;
@@ -21,21 +21,24 @@ export interface CompiledSchema {
   sections: ReadonlyMap<string, SectionRules>;
 }
 
-/** Reads and compiles schemas; throws a ValueError that says what is wrong and where. */
+/** The same for everybody, and it takes milliseconds to make: made when first needed. */
+let outline: JsonCheck | undefined;
+
+/** A schema as it is written, known to have the right form; throws a ValueError if it has not. */
+export function readSchema(text: string): FileSchema {
+  outline ??= compileOwn(FILE_SCHEMA);
+  const document = parseJson(text);
+  const [fault] = outline(document);
+  if (fault !== undefined) throw new ValueError(fault);
+  return document as FileSchema;
+}
+
+/** Compiles schemas; throws a ValueError that says what is wrong and where. */
 export class SchemaCompiler {
   readonly #json = new JsonSchemas();
-  readonly #outline = compileOwn(FILE_SCHEMA);
-
-  /** The schema as it is written, known to have the right form. */
-  read(text: string): FileSchema {
-    const document = parseJson(text);
-    const [fault] = this.#outline(document);
-    if (fault !== undefined) throw new ValueError(fault);
-    return document as FileSchema;
-  }
 
   compile(text: string): CompiledSchema {
-    const document = this.read(text);
+    const document = readSchema(text);
     const file = this.#section(document, '');
     const sections = Object.entries(document.sections ?? {}).map(
       ([name, section]): [string, SectionRules] => {
