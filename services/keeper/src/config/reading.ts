@@ -18,7 +18,7 @@ import { EMPTY } from './contents.js';
 import { checkCanary, checkOperations, pageSize } from './limits.js';
 import type { Parts } from './parts.js';
 import type { Opened } from './secrets.js';
-import { isKept } from './settings.js';
+import { isKept, keptRelease } from './settings.js';
 
 type Ref = config.StateRef | undefined;
 
@@ -110,7 +110,8 @@ async function openState(parts: Parts, domain: string, state: Ref): Promise<Open
 }
 
 async function find(parts: Parts, domain: string, ref: Ref): Promise<State> {
-  const { release: inForce, canary, draft } = recordOf(parts, domain);
+  const record = recordOf(parts, domain);
+  const { release: inForce, canary, draft } = record;
   const state = ref?.state;
   switch (state?.$case) {
     case 'empty':
@@ -122,7 +123,7 @@ async function find(parts: Parts, domain: string, ref: Ref): Promise<State> {
       if (canary === undefined) throw new BusError('NOT_FOUND', 'no release is on trial');
       return atRelease(parts, domain, canary.release);
     default:
-      return atRelease(parts, domain, state?.value || inForce);
+      return atRelease(parts, domain, keptRelease(domain, record, state?.value || inForce));
   }
 }
 

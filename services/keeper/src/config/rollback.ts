@@ -10,7 +10,7 @@ import { manifestOf } from './contents.js';
 import { checkNote } from './limits.js';
 import type { Parts } from './parts.js';
 import { releaseOf } from './publishing.js';
-import { isKept } from './settings.js';
+import { keptRelease } from './settings.js';
 
 /**
  * Makes a new release with the content of an earlier one, byte for byte. Four eyes have seen that one
@@ -45,14 +45,12 @@ export async function rollback(
 /** The content to return to: all of an earlier release, or one file of it in the current content. */
 async function restored(
   parts: Parts,
-  { domain, record }: Loaded,
+  loaded: Loaded,
   current: keeperRecords.Manifest,
   { toRelease, path }: config.RollbackRequest,
 ): Promise<keeperRecords.Manifest> {
-  if (record !== undefined && !isKept(record, toRelease)) {
-    throw new BusError('NOT_FOUND', `domain ${domain} keeps no release ${toRelease}`);
-  }
-  const { release, content } = await parts.contents.release(domain, toRelease);
+  const number = keptRelease(loaded.domain, existing(loaded), toRelease);
+  const { release, content } = await parts.contents.release(loaded.domain, number);
   if (release?.state !== config.ReleaseState.PUBLISHED) {
     throw invalid(`release ${toRelease} was never given to everybody`);
   }

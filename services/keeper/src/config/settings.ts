@@ -1,4 +1,5 @@
 import type { config, keeperRecords } from '@malabar/contracts';
+import { BusError } from '@malabar/core';
 
 export const NO_SETTINGS: config.DomainSettings = {
   system: '',
@@ -26,4 +27,14 @@ export function isKept(record: keeperRecords.DomainRecord, number: number): bool
   const { release, canary, draft, oldestRelease } = record;
   const inUse = [release, canary?.release, draft?.summary?.baseRelease];
   return number >= oldestRelease || inUse.includes(number);
+}
+
+/** The number, if that release is kept: else NOT_FOUND, also while it waits to be swept away. */
+export function keptRelease(
+  domain: string,
+  record: keeperRecords.DomainRecord,
+  number: number,
+): number {
+  if (isKept(record, number)) return number;
+  throw new BusError('NOT_FOUND', `domain ${domain} keeps no release ${number}`);
 }

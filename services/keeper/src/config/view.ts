@@ -17,6 +17,7 @@ export interface DomainState {
 interface Waiting {
   revision: number;
   done(): void;
+  failed?(error: Error): void;
 }
 
 /** All domains in memory, as the backend's watch tells of them: every keeper sees the same. */
@@ -37,9 +38,11 @@ export class DomainView implements Watcher {
     this.#log = options.log;
   }
 
-  /** Resolves once every domain is known. */
+  /** Resolves once every domain is known; rejects if the backend fails before. */
   start(): Promise<void> {
-    const known = new Promise<void>((done) => this.#waiting.push({ revision: 0, done }));
+    const known = new Promise<void>((done, failed) =>
+      this.#waiting.push({ revision: 0, done, failed }),
+    );
     this.#watch = this.#backend.watch(keys.domains, this);
     return known;
   }
@@ -101,6 +104,7 @@ export class DomainView implements Watcher {
   lost(err: Error): void {
     this.#lostAtMs = this.#clock.now();
     this.#log.error({ err }, 'the backend does not answer; what was published last stays in force');
+    for (const { failed } of this.#waiting) failed?.(err);
   }
 
   /** True if it concerns more than the draft. */
@@ -108,9 +112,19 @@ export class DomainView implements Watcher {
     const before = this.domains.get(name);
     if (entry === undefined) return this.domains.delete(name);
     if (before !== undefined && before.revision >= entry.revision) return false;
-    const record = keeperRecords.DomainRecord.decode(entry.value);
+    const record = this.#decoded(name, entry);
+    if (record === undefined) return false;
     this.domains.set(name, { name, record, revision: entry.revision });
     return before === undefined || inForce(before.record) !== inForce(record);
+  }
+
+  #decoded(domain: string, { value }: Entry): keeperRecords.DomainRecord | undefined {
+    try {
+      return keeperRecords.DomainRecord.decode(value);
+    } catch (err) {
+      this.#log.error({ err, domain }, 'the record of a domain is damaged');
+      return undefined;
+    }
   }
 }
 
