@@ -11,4 +11,12 @@ export {
   type KeeperServices,
   stayConnected,
 } from './connection.js';
+export {
+  DiscoveryClient,
+  type DiscoveryClientOptions,
+  type InstanceToRegister,
+} from './discovery/discovery-client.js';
+export { PolicyBalancer, type PolicyBalancerOptions } from './discovery/policy-balancer.js';
+export type { Registration } from './discovery/registration.js';
+export type { Picked } from './discovery/service-picker.js';
 export type { KeeperClientLog } from './log.js';
