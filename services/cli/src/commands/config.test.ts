@@ -222,7 +222,9 @@ test('a canary is promoted or taken back, and a rollback brings the old values',
   ]);
   await set('DEFAULT', 'a', '3');
   await ok(['publish', domain, '--canary-nodes', 'web-1']);
-  expect(await ok(['promote', domain, '--force'])).toEqual([`${domain}: release 3 is published, with 1 key`]);
+  expect(await ok(['promote', domain, '--force'])).toEqual([
+    `${domain}: release 3 is published, with 1 key`,
+  ]);
   expect(await get('DEFAULT', 'a')).toBe('3');
   await ok(['rollback', domain, '1']);
   expect(await get('DEFAULT', 'a')).toBe('1');
@@ -241,6 +243,17 @@ test('a schema binds to its file, a parent to another', async () => {
   await ok(['parent', domain, '/redis.conf', '/base.conf', '--publish']);
   const { config } = { config: await json(['effective', domain, '--subscribe', '/redis.conf']) };
   expect(config.files[0].values.map(({ key }: { key: string }) => key)).toEqual(['b', 'port']);
+});
+
+test('typed access is generated in every language', async () => {
+  await set('DEFAULT', 'timeout', '1s', '--type', 'duration', '--publish');
+  for (const lang of ['ts', 'php', 'go', 'python']) {
+    const { written } = await json(['generate', '--lang', lang, '--domain', domain, '--out', lang]);
+    const code = written.map((path: string) => readFileSync(path, 'utf8')).join('');
+    expect(code).toMatch(/timeout/i);
+  }
+  const args = ['generate', '--lang', 'cobol', '--domain', domain, '--out', 'x'];
+  expect((await malabar(args)).notes[0]).toContain("'cobol' is none of ts, php, go, python");
 });
 
 test('a discarded draft is gone, and so is a deleted domain', async () => {

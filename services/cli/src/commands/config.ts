@@ -4,6 +4,7 @@ import { deleteCommand, domainCommand, domainsCommand } from './config-domain.js
 import { diffCommand, discardCommand, draftCommand, validateCommand } from './config-draft.js';
 import { parentCommand, schemaCommand, setCommand, unsetCommand } from './config-edit.js';
 import { checkCommand, hashCommand, showCommand } from './config-file.js';
+import { generateCommand } from './config-generate.js';
 import { effectiveCommand, getCommand } from './config-get.js';
 import { auditCommand, historyCommand } from './config-history.js';
 import { exportCommand, importCommand } from './config-import.js';
@@ -37,7 +38,7 @@ export function configCommand(context: CommandContext): Command {
 const groups = [
   ['malabar.yaml:', [checkCommand, showCommand, hashCommand]],
   ['Domains:', [domainsCommand, domainCommand, deleteCommand, rotateKeyCommand]],
-  ['Look:', [getCommand, effectiveCommand, exportCommand]],
+  ['Look:', [getCommand, effectiveCommand, exportCommand, generateCommand]],
   [
     'Edit:',
     [

@@ -17,12 +17,12 @@ export interface ConfigAccess {
   timeoutMs: number;
 }
 
+/** What `--expect` is for, in helps. */
+export const EXPECT = 'refuse if another release is in force (default: the one read just before)';
+
 /** A command that writes: only to what its user has seen. */
 export function writeCommand(name: string): Command {
-  return clientCommand(name).option(
-    '--expect <release>',
-    'refuse if another release is in force (default: the one read just before)',
-  );
+  return clientCommand(name).option('--expect <release>', EXPECT);
 }
 
 /** Runs `work` with the configuration service of the bus that the options name. */
