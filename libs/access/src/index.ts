@@ -10,7 +10,6 @@ export {
   somewhere,
 } from './guard.js';
 export {
-  filesOf,
   formatGrants,
   NOBODY,
   PEOPLE_DOMAIN,
@@ -18,6 +17,7 @@ export {
   type Person,
   type ProgramToken,
   parseGrants,
+  peopleSubscription,
   readPeople,
   SESSION_FILE,
   TOKENS_FILE,
@@ -33,6 +33,7 @@ export {
   principalOf,
   RESERVED_NAMES,
 } from './principal.js';
+export { QueueSystems } from './queue-systems.js';
 export { EVERYWHERE, intersection, ROLES, type RoleName, roleName, roleOf } from './role.js';
 export {
   accessRules,

@@ -66,14 +66,38 @@ export function readPeople(files: readonly config.ConfigFile[]): PeopleReading {
   return { people: { users, tokens, session: readSession(files, faults) }, faults };
 }
 
-/** The files of a domain as a node gets them whole (`verbatim`). */
-export function filesOf({ files }: config.EffectiveConfig): config.ConfigFile[] {
-  const byPath = new Map<string, config.ConfigSection[]>();
-  for (const { name, section, values } of files) {
-    const entries = values.map(({ key, type, raw }) => ({ key, type, raw }));
-    byPath.set(name, [...(byPath.get(name) ?? []), { name: section, entries }]);
+/** A value as a keeper client hands it out for a verbatim subscription. */
+export interface PlacedValue extends config.ConfigEntry {
+  file: string;
+  section: string;
+}
+
+/**
+ * What a keeper client has to subscribe to, to know everybody; `take` gets them at first and after
+ * every change. Only the services of the bus itself may.
+ */
+export function peopleSubscription(take: (people: People) => void) {
+  return {
+    domain: PEOPLE_DOMAIN,
+    subscriptions: [{ file: '*', verbatim: true }],
+    onChange: (_: unknown, current: { values(): Iterable<PlacedValue> }): void =>
+      take(readPeople(filesOf(current.values())).people),
+  };
+}
+
+function filesOf(values: Iterable<PlacedValue>): config.ConfigFile[] {
+  const files = new Map<string, Map<string, config.ConfigEntry[]>>();
+  for (const { file, section, ...entry } of values) {
+    const sections = files.get(file) ?? new Map<string, config.ConfigEntry[]>();
+    sections.set(section, [...(sections.get(section) ?? []), entry]);
+    files.set(file, sections);
   }
-  return [...byPath].map(([path, sections]) => ({ path, sections, parent: '', schema: '' }));
+  return [...files].map(([path, sections]) => ({
+    path,
+    sections: [...sections].map(([name, entries]) => ({ name, entries })),
+    parent: '',
+    schema: '',
+  }));
 }
 
 /** `shop:operator,*:viewer` for `map[string]string`. */

@@ -3,8 +3,10 @@ import {
   accessRules,
   authenticator,
   guard,
+  LOCAL,
   PEOPLE_DOMAIN,
   type SystemOf,
+  USERS_FILE,
 } from '@malabar/access';
 import { access } from '@malabar/contracts';
 import { type Binding, bind } from '@malabar/rpc';
@@ -29,6 +31,9 @@ export interface KeeperAccess {
   stop(): void;
 }
 
+const BY_ITSELF = { name: LOCAL.name, from: LOCAL.name };
+const NO_USERS = [{ path: USERS_FILE, sections: [], parent: '', schema: '' }];
+
 /** People and their rights, out of the release store and into it. */
 export async function openAccess(
   { clock, log }: Pick<ModuleContext, 'clock' | 'log'>,
@@ -37,9 +42,13 @@ export async function openAccess(
   const view = new PeopleView({ store, clock, log });
   store.addValidator(PEOPLE_DOMAIN, (files) => peopleFaults(files, view.people));
   const settings = { description: 'People, tokens and rights.' };
-  await store.ensureDomain(PEOPLE_DOMAIN, settings, { name: 'keeper', from: 'local' });
+  await store.ensureDomain(PEOPLE_DOMAIN, settings, BY_ITSELF);
   await view.start();
   const writer = new PeopleWriter(store, view);
+  // That there is nobody is said too: who knows nothing yet cannot tell a token from a wrong one.
+  await writer.write(BY_ITSELF, 'the bus begins', (before) =>
+    before.release === 0 ? NO_USERS : before.files,
+  );
   const gate = new PasswordGate();
   const service = createAccessService({
     logins: new Logins({ view, writer, gate, clock, log }),

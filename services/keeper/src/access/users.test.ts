@@ -120,7 +120,7 @@ test('the last admin cannot be taken away, by any way', async () => {
   );
   const place = { file: USERS_FILE, section: 'ann', key: 'disabled' };
   await expect(setPeople(here, place, 'true')).rejects.toMatchObject(refusal);
-  const back = { domain: PEOPLE_DOMAIN, toRelease: 1, path: '', expectedRelease: 2, note: '' };
+  const back = { domain: PEOPLE_DOMAIN, toRelease: 2, path: '', expectedRelease: 3, note: '' };
   await expect(store.rollback(back, { name: 'ann', from: 'x' })).rejects.toMatchObject(refusal);
   await hire('cyd', ADMIN);
   await service.deleteUser({ name: 'ann' });
