@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { sync } from '@malabar/contracts';
+import type { config, sync } from '@malabar/contracts';
 import { BusError, type Clock } from '@malabar/core';
 import type { KeeperServices } from '../connection.js';
 import type { KeeperClientLog } from '../log.js';
@@ -60,9 +60,16 @@ export class ConfigClient {
   #writing: Promise<void> | undefined;
   #unwritten = false;
   #closed = false;
+  #awaySinceMs: number | undefined;
 
   constructor(options: ConfigClientOptions) {
     this.#options = options;
+    this.#awaySinceMs = options.clock.now();
+  }
+
+  /** Since when no keeper talks to this node, Unix milliseconds; undefined while one does. */
+  get awaySinceMs(): number | undefined {
+    return this.#awaySinceMs;
   }
 
   /** Follows a domain from now on, once per client. Its first values come to `onChange` like all. */
@@ -109,12 +116,10 @@ export class ConfigClient {
   }
 
   async #readSnapshot(): Promise<Snapshot | undefined> {
-    const { snapshotFile: path, snapshotKey, node, log } = this.#options;
+    const { snapshotFile: path, snapshotKey, log } = this.#options;
     if (path === undefined) return undefined;
     try {
-      const snapshot = await readSnapshot(path, snapshotKey);
-      if (snapshot === undefined || snapshot.nodeId === node.nodeId) return snapshot;
-      log.warn({ file: path, node: snapshot.nodeId }, 'snapshot of another node ignored');
+      return await readSnapshot(path, snapshotKey);
     } catch (error) {
       log.error({ reason: (error as Error).message }, 'snapshot ignored');
     }
@@ -125,14 +130,25 @@ export class ConfigClient {
   #begin(follower: DomainFollower): void {
     if (this.#closed) return;
     follower.override(this.#overrides.get(follower.domain) ?? []);
-    const stored = this.#snapshot?.domains.find(({ config }) => config.domain === follower.domain);
-    if (stored !== undefined) {
-      const { config, ...asked } = stored;
-      // A program that asks for more than the snapshot has would run with half of it.
-      if (sameAs(asked, follower.asked)) follower.offer({ config, source: 'snapshot' });
-    }
+    const config = this.#fromSnapshot(follower);
+    if (config !== undefined) follower.offer({ config, source: 'snapshot' });
     if (this.#stream === undefined) this.#open();
     else this.#stream.restart();
+  }
+
+  #fromSnapshot({ domain, asked }: DomainFollower): config.EffectiveConfig | undefined {
+    const { nodeId, domains = [] } = this.#snapshot ?? {};
+    const { snapshotFile: file, node, log } = this.#options;
+    const stored = domains.find(({ config }) => config.domain === domain);
+    if (stored === undefined) return undefined;
+    const { config, ...before } = stored;
+    // A program that asks for more than the snapshot has would run with half of it.
+    if (!sameAs(before, asked)) return undefined;
+    // Whole files are the same for every node.
+    const isWhole = asked.subscriptions.every(({ verbatim }) => verbatim);
+    if (nodeId === node.nodeId || isWhole) return config;
+    log.warn({ file, domain, node: nodeId }, 'snapshot of another node ignored');
+    return undefined;
   }
 
   #open(): void {
@@ -145,7 +161,11 @@ export class ConfigClient {
       hello: () => this.#hello(),
       onOpen: (keeperId) => {
         this.#reported.clear();
+        this.#awaySinceMs = undefined;
         log.info({ keeperId }, 'following the keeper');
+      },
+      onEnd: () => {
+        this.#awaySinceMs ??= clock.now();
       },
       onNotice: (notice) => this.#noticed(notice),
       onDenied: (denied) => this.#refusedUs(denied),

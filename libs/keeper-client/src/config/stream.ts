@@ -15,6 +15,8 @@ export interface SyncStreamOptions {
   hello(): sync.Hello;
   /** A stream stands: nothing has been reported on it. */
   onOpen(keeperId: string): void;
+  /** The stream has ended, by itself or for a new one. */
+  onEnd(): void;
   /** Answers, if there is something to answer. */
   onNotice(notice: sync.Notice): void;
   onDenied(denied: sync.Denied): void;
@@ -81,6 +83,7 @@ export class SyncStream {
       this.#cut = undefined;
       this.#requests = undefined;
       requests.end();
+      this.#options.onEnd();
     }
   }
 
