@@ -19,4 +19,10 @@ export {
 export { PolicyBalancer, type PolicyBalancerOptions } from './discovery/policy-balancer.js';
 export type { Registration } from './discovery/registration.js';
 export type { Picked } from './discovery/service-picker.js';
+export type { Campaign, CampaignOptions } from './election/campaign.js';
+export {
+  ElectionClient,
+  type ElectionClientOptions,
+  type LockOptions,
+} from './election/election-client.js';
 export type { KeeperClientLog } from './log.js';
