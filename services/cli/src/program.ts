@@ -6,8 +6,10 @@ import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
 import { jobsCommand } from './commands/jobs.js';
 import { loginCommand, logoutCommand, whoamiCommand } from './commands/login.js';
+import { migrateCommand } from './commands/migrate.js';
 import { pushCommand } from './commands/push.js';
 import { queuesCommand } from './commands/queues.js';
+import { servicesCommand } from './commands/services.js';
 import { startCommand } from './commands/start.js';
 import { tokensCommand } from './commands/tokens.js';
 import { usersCommand } from './commands/users.js';
@@ -41,6 +43,8 @@ export function createProgram(context: CommandContext): Command {
     jobsCommand(context),
     configCommand(context),
     agentCommand(context),
+    servicesCommand(context),
+    migrateCommand(context),
     verifyCommand(context),
     doctorCommand(context),
     loginCommand(context),
