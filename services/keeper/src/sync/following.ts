@@ -208,6 +208,7 @@ export class Following {
     if (this.#release !== release) this.#sinceMs = this.#environment.now();
     this.#release = release;
     this.#runs = checksum;
+    if (this.#refusal.release === release) this.#refusal = { release: 0, reason: '' };
   }
 
   #refused(release: number, refusal: string): void {
