@@ -4,6 +4,8 @@ import type { TlsOptions, Token } from '@malabar/rpc';
 import { ConfigClient } from './config/config-client.js';
 import type { SnapshotKey } from './config/snapshot.js';
 import { connectKeeper, type KeeperServices } from './connection.js';
+import { DiscoveryClient } from './discovery/discovery-client.js';
+import { ElectionClient } from './election/election-client.js';
 import { type KeeperClientLog, SILENT } from './log.js';
 
 export interface KeeperClientOptions {
@@ -19,8 +21,13 @@ export interface KeeperClientOptions {
   /** Role of the program, e.g. `checkout`. */
   component?: string;
   zone?: string;
+  /** Instances of this env are seen, and those that register are in it; default the only one. */
+  env?: string;
   tags?: Readonly<Record<string, string>>;
-  /** Where what this node runs is kept, so that it starts while no keeper answers. */
+  /**
+   * Where what this node runs is kept, so that it starts while no keeper answers; the services that
+   * it follows beside it, in `<snapshotFile>.services`.
+   */
   snapshotFile?: string;
   /** Encrypts the snapshot. Without it secrets lie there as they are, readable by their owner only. */
   snapshotKey?: SnapshotKey;
@@ -34,6 +41,8 @@ export interface KeeperClientOptions {
 /** A program's way to the keeper. */
 export interface KeeperClient {
   readonly config: ConfigClient;
+  readonly discovery: DiscoveryClient;
+  readonly election: ElectionClient;
   /** Resolves when every domain that is subscribed to by now has its first values. */
   ready(): Promise<void>;
   close(): Promise<void>;
@@ -60,11 +69,24 @@ export function openKeeperClient(options: KeeperClientOptions): KeeperClient {
     random,
     log,
   });
+  const { snapshotFile, zone = '', env = '' } = options;
+  const discovery = new DiscoveryClient({
+    client: services.discovery,
+    zone,
+    env,
+    listFile: snapshotFile === undefined ? undefined : `${snapshotFile}.services`,
+    clock,
+    random,
+    log,
+  });
+  const election = new ElectionClient({ client: services.election, clock, random, log });
   return {
     config,
+    discovery,
+    election,
     ready: () => config.ready(),
     async close() {
-      await config.close();
+      await Promise.all([election.close(), discovery.close(), config.close()]);
       remote?.close();
     },
   };
