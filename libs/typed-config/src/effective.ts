@@ -32,7 +32,8 @@ export function effective(
   const index = indexFiles(files);
   const merged = new Map<string, Map<string, PlacedEntry>>();
   const verbatim = new Map<string, config.EffectiveFile>();
-  for (const subscription of subscriptions) {
+  for (const given of subscriptions) {
+    const subscription = { ...given, file: absolute(given.file) };
     if (subscription.verbatim) {
       for (const file of sectionsAsTheyAre(files, subscription)) verbatim.set(keyOf(file), file);
       continue;
@@ -97,6 +98,11 @@ function effectiveValue({ entry, file, section }: PlacedEntry): config.Effective
   if (type === undefined) throw new ValueError(unknownType(entry.type));
   const { key, raw } = entry;
   return { key, type, raw, json: toJson(type, raw), file, section };
+}
+
+/** gokeeper's users may leave the first slash out. */
+function absolute(path: string): string {
+  return path === '*' || path.startsWith('/') ? path : `/${path}`;
 }
 
 function keyOf({ name, section }: config.EffectiveFile): string {

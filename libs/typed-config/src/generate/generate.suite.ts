@@ -46,6 +46,9 @@ function fileOf(path: string, text: string, schema?: FileSchema): config.ConfigF
 
 /** What code is generated from: every type, every shape of names. */
 export const generatedFrom: readonly config.ConfigFile[] = [
+  ...['config', 'values', 'source', 'load', 'update', 'meta', 'class', '7', 'a-b'].map((name) =>
+    fileOf(`/${name}.conf`, 'k = 1'),
+  ),
   ...sampleFiles.map(({ path, text }) =>
     fileOf(path, text, path === '/types.conf' ? SCHEMA : undefined),
   ),
@@ -81,7 +84,7 @@ export function viewOf(files: readonly config.EffectiveFile[]) {
     })),
   );
   return {
-    values,
+    values: () => values,
     find: (file: string, key: string) =>
       values.find((value) => value.file === file && value.key === key),
   };

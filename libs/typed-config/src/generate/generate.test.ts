@@ -32,3 +32,12 @@ test.each(LANGUAGES)('%s: two keys of one name are refused', (language) => {
 test.each(LANGUAGES)('%s: no files make a container without structs', (language) => {
   expect(generate(language, []).length).toBeGreaterThan(0);
 });
+
+test.each(LANGUAGES)('%s: no name of a file meets a name of the generated code', (language) => {
+  const names = ['config', 'values', 'source', 'load', 'update', 'meta', 'class', '7', 'a-b'];
+  const paths = generate(
+    language,
+    names.map((name) => file(`/${name}.conf`, 'k = 1')),
+  ).map(({ path }) => path);
+  expect(new Set(paths).size).toBe(paths.length);
+});

@@ -83,7 +83,7 @@ needs(test, await packages.golang())('Go reads every type from the file of the a
     expect.stringMatching(/^types: key 'addr' is missing|^global: key 'b'/),
     '1',
     '<nil>',
-    'by hand 4',
+    'by hand 13',
     'Global is no int there is no struct None',
   ]);
 });

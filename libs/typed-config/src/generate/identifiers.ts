@@ -36,8 +36,12 @@ export function kebabCase(name: string): string {
 
 /** What gokeeper-cli calls the struct of a file: `redis_master` is `Redis_master`. */
 export function gokeeperStruct(name: string): string {
-  return named(upperFirst(name.replace(/[^A-Za-z0-9_]/g, '_')), 'Conf');
+  const struct = named(upperFirst(name.replace(/[^A-Za-z0-9_]/g, '_')), 'Conf');
+  return GO_TAKEN.includes(struct) ? `${struct}_conf` : struct;
 }
+
+/** What the generated package has besides. */
+const GO_TAKEN = ['Values', 'Load', 'LoadBytes', 'ObjectsContainer'];
 
 /** A name begins with a letter. */
 function named(text: string, prefix: string): string {

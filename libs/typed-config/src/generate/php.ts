@@ -56,7 +56,9 @@ declare(strict_types=1);
 
 namespace ${namespace};
 `;
-  const classes = unique('the domain', structs, ({ name }) => `${pascalCase(name)}Config`);
+  const classes = structs.map(({ name }) => `${pascalCase(name)}Config`);
+  // PHP does not tell the case of classes.
+  unique('the domain', structs, ({ name }) => pascalCase(name).toLowerCase());
   return [
     ...structs.map((struct, index) => ({
       path: `${classes[index]}.php`,

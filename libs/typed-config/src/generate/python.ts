@@ -31,6 +31,8 @@ const TYPES: Readonly<Record<Exclude<TypeName, 'json'>, string>> = {
   'time.Duration': 'timedelta',
 };
 
+const TYPING = ['Any', 'Dict', 'FrozenSet', 'List', 'Optional', 'TypedDict'];
+
 const KEYWORDS = new Set(
   (
     'False None True and as assert async await break class continue def del elif else except ' +
@@ -69,14 +71,7 @@ function moduleText(struct: Struct): string {
   const fields = nameFields(struct, fieldName);
   const declared = fields.map((field) => declaration(field, types));
   const read = fields.map((field) => `        ${field.name}=${reading(field)},\n`);
-  return `${HEADER}
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Dict, FrozenSet, List, Optional, TypedDict
-
-from .values import Values, sections_of
-
-${types.text()}
+  const body = `${types.text()}
 @dataclass(frozen=True)
 class ${name}Config:
     """Of ${struct.files.join(', ')}."""
@@ -94,6 +89,19 @@ ${read.join('')}    )
     values.check()
     return ${name}Config(**read)
 `;
+  return `${HEADER}\n${imports(body)}\n${body}`;
+}
+
+function imports(body: string): string {
+  const words = TYPING.filter((word) => new RegExp(`\\b${word}\\b`).test(body));
+  const lines = [
+    'from dataclasses import dataclass',
+    ...(/\btimedelta\b/.test(body) ? ['from datetime import timedelta'] : []),
+    ...(words.length > 0 ? [`from typing import ${words.join(', ')}`] : []),
+    '',
+    'from .values import Values, sections_of',
+  ];
+  return `${lines.join('\n')}\n`;
 }
 
 function declaration(field: NamedField, types: TypedDicts): string {

@@ -33,7 +33,7 @@ const TYPES: Readonly<Record<Exclude<TypeName, 'json'>, string>> = {
 
 /** A module for each struct, `config.ts` that holds them all, and what they share. */
 export function generateTs(structs: readonly Struct[]): GeneratedFile[] {
-  const modules = unique('the domain', structs, ({ name }) => kebabCase(name));
+  const modules = unique('the domain', structs, ({ name }) => moduleOf(name));
   return [
     ...structs.map((struct, index) => ({
       path: `${modules[index]}.ts`,
@@ -42,6 +42,11 @@ export function generateTs(structs: readonly Struct[]): GeneratedFile[] {
     { path: 'config.ts', text: containerText(structs) },
     { path: 'source.ts', text: `${HEADER}\n${TS_SOURCE}` },
   ];
+}
+
+/** Apart from the container's own modules. */
+function moduleOf(name: string): string {
+  return `${kebabCase(name)}-config`;
 }
 
 function moduleText(struct: Struct): string {
@@ -127,7 +132,7 @@ function containerText(structs: readonly Struct[]): string {
     name,
     type: pascalCase(name),
     property: propertyOf(name),
-    module: kebabCase(name),
+    module: moduleOf(name),
   }));
   const imports = named.map(
     ({ type, module }) => `import { read${type}, type ${type}Config } from './${module}.js';\n`,
@@ -153,7 +158,7 @@ ${members.join('')}
    * it throws refuses the release.
    */
   update(source: ValueSource): void {
-    const files = new Set(Array.from(source.values, ({ file }) => file));
+    const files = new Set(Array.from(source.values(), ({ file }) => file));
 ${reads.join('')}${takes.join('')}  }
 ${getters.join('')}}
 `;
