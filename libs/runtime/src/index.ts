@@ -1,4 +1,5 @@
-export { type WatchOptions, watchBusConfig } from './config-watch.js';
+export type { OnBusConfig } from './bus-config.js';
+export type { KeeperStatus } from './keeper-link.js';
 export {
   type Module,
   type ModuleContext,

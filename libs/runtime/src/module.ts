@@ -1,7 +1,10 @@
+import type { Authenticator } from '@malabar/access';
 import type { MalabarConfig } from '@malabar/config';
 import type { Clock } from '@malabar/core';
+import type { KeeperClient } from '@malabar/keeper-client';
 import type { Binding, Client, ServiceDefinition } from '@malabar/rpc';
 import type { Logger, Metrics } from '@malabar/telemetry';
+import type { OnBusConfig } from './bus-config.js';
 
 /** The services of the bus, each one a folder under services/. */
 export type ServiceName = 'ingest' | 'storage' | 'dispatcher' | 'scheduler' | 'keeper' | 'metrics';
@@ -18,6 +21,15 @@ export interface ModuleContext {
   metrics: Metrics;
   /** Name of this process at the keeper. */
   instanceId: string;
+  /** Who makes a call: for the guard of what people and programs call. */
+  authenticate: Authenticator;
+  /** Configuration, discovery and election; one client for all modules of the process. */
+  keeper: KeeperClient;
+  /**
+   * Follows the queues and topics: each release, one at a time, once all modules have started and
+   * until they drain. What the callback throws people see as the reason why this process refuses it.
+   */
+  onBusConfig(onConfig: OnBusConfig, options?: { withoutSecrets?: boolean }): void;
   /** A service's contract: the implementation in this process if it runs here, else a gRPC stub. */
   client<D extends ServiceDefinition>(service: ServiceName, definition: D): Client<D>;
 }

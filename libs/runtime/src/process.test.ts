@@ -127,8 +127,8 @@ test('a process registers its services, also at a keeper that comes later', asyn
   const flags = { 'addresses.keeper': `127.0.0.1:${port}`, node: 'early' };
   const early = await begin([schedulerOf('early')], flags);
   await eventually(() => {
-    const warnings = early.entries.filter(({ level }) => level === 'warn');
-    expect(warnings).toMatchObject([{ message: expect.stringContaining('cannot register') }]);
+    const tries = early.entries.filter(({ message }) => message.startsWith('cannot register'));
+    expect(tries).toMatchObject([{ level: 'warn' }]);
   });
   const { module, instances } = memoryKeeper();
   await begin([module], { 'grpc.listen': `127.0.0.1:${port}` });

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { MalabarConfig } from '@malabar/config';
-import { descriptorSet, keeper } from '@malabar/contracts';
+import { descriptorSet, discovery, election, keeper, sync } from '@malabar/contracts';
 import {
   type Clock,
   formatListenAddress,
@@ -17,6 +17,7 @@ import {
   serveOps,
 } from '@malabar/telemetry';
 import { Clients } from './clients.js';
+import { KeeperLink } from './keeper-link.js';
 import { type Module, type RunningModule, type ServiceName, startOrder } from './module.js';
 import { defaultGrpcListen, defaultOpsListen } from './ports.js';
 import { registerInstances } from './registration.js';
@@ -71,12 +72,14 @@ class ProcessParts {
   readonly services: readonly ServiceName[];
   readonly #order: readonly Module[];
   readonly #clock: Clock;
+  readonly #random: () => number;
   readonly #log: Logger;
   readonly #metrics = createMetrics({ process: true });
   readonly #clients: Clients;
   readonly #modules: Array<{ name: ServiceName; module: RunningModule }> = [];
   grpc: RpcServer | undefined;
   ops: OpsServer | undefined;
+  readonly #link: KeeperLink;
   #registration: { stop(): Promise<void> } | undefined;
   #starting = true;
   #stopping: Promise<void> | undefined;
@@ -88,12 +91,27 @@ class ProcessParts {
     this.#clock = options.clock ?? systemClock;
     const base = { node: config.node };
     this.#log = options.log ?? createLogger({ ...config.log, base });
+    this.#random = options.random ?? Math.random;
     this.#clients = new Clients(config, new Set(this.services));
+    this.#link = new KeeperLink({
+      config,
+      services: this.services,
+      keeper: {
+        sync: this.#clients.get('keeper', sync.SyncServiceDefinition),
+        discovery: this.#clients.get('keeper', discovery.DiscoveryServiceDefinition),
+        election: this.#clients.get('keeper', election.ElectionServiceDefinition),
+      },
+      clock: this.#clock,
+      random: this.#random,
+      log: this.#log,
+      metrics: this.#metrics,
+    });
   }
 
   async start(): Promise<void> {
     this.ops = await this.#serveOps();
     for (const module of this.#order) await this.#startModule(module);
+    this.#link.start();
     this.grpc = await this.#serveGrpc();
     this.#registration = this.#register(this.grpc.address, this.ops.address);
     this.#starting = false;
@@ -119,10 +137,13 @@ class ProcessParts {
       config: this.options.config,
       configFile: this.options.configFile,
       clock: this.#clock,
-      random: this.options.random ?? Math.random,
+      random: this.#random,
       log,
       metrics: this.#metrics,
       instanceId: `${this.options.config.node}/${name}`,
+      authenticate: this.#link.authenticate,
+      keeper: this.#link.client,
+      onBusConfig: (onConfig, options) => this.#link.busConfig.add(name, onConfig, options),
       client: (service, definition) => this.#clients.get(service, definition),
     });
     this.#modules.push({ name, module });
@@ -152,6 +173,7 @@ class ProcessParts {
       log: this.#log,
       insecure: this.options.config.grpc.insecure,
       notReady: () => this.#notReady(),
+      about: () => ({ keeper: this.#link.status }),
     });
   }
 
@@ -181,11 +203,14 @@ class ProcessParts {
   async #stop(): Promise<void> {
     const modules = [...this.#modules].reverse();
     this.#log.info('draining');
+    await this.#link.stopFollowing();
+    // Who is known stays known; the keeper of this process goes soon.
     for (const { name, module } of modules)
       await this.#attempt(name, async () => await module.drain?.());
     await this.#registration?.stop();
     await this.grpc?.drain(GRACE_MS);
     for (const { name, module } of modules) await this.#attempt(name, () => module.stop());
+    await this.#link.close();
     this.#clients.close();
     await this.ops?.close();
     this.#log.info('stopped');

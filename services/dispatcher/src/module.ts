@@ -1,6 +1,7 @@
-import { dispatcher, keeper, storage } from '@malabar/contracts';
+import { dispatcherRules, guard, QueueSystems } from '@malabar/access';
+import { dispatcher, storage } from '@malabar/contracts';
 import { bind } from '@malabar/rpc';
-import { type Module, watchBusConfig } from '@malabar/runtime';
+import type { Module } from '@malabar/runtime';
 import { Dispatcher } from './dispatcher.js';
 import { createDispatcherMetrics, exportGauges } from './metrics.js';
 import { createDispatcherService } from './service.js';
@@ -13,7 +14,8 @@ import { createWorkerService } from './worker-service.js';
 export const dispatcherModule: Module = {
   name: 'dispatcher',
   needs: ['keeper', 'storage'],
-  async start({ config, clock, random, log, metrics, instanceId, client }) {
+  async start(context) {
+    const { config, clock, random, log, metrics, instanceId, client } = context;
     const link = createStorageLink({
       client: client('storage', storage.StorageServiceDefinition),
       name: instanceId,
@@ -22,6 +24,7 @@ export const dispatcherModule: Module = {
       log,
       turn: setImmediate,
     });
+    const systems = new QueueSystems();
     const pools = new FastcgiPools(clock);
     const heart = new Dispatcher({
       ...config.dispatcher,
@@ -34,25 +37,23 @@ export const dispatcherModule: Module = {
       turn: setImmediate,
     });
     exportGauges(metrics, () => heart.status(), pools);
-    const configuration = watchBusConfig({
-      keeper: client('keeper', keeper.KeeperServiceDefinition),
-      instanceId,
-      clock,
-      random,
-      log,
-      onConfig: (busConfig) => heart.configure(busConfig),
+    context.onBusConfig((busConfig) => {
+      systems.take(busConfig);
+      return heart.configure(busConfig);
     });
     const workers = createWorkerService({ runner: (path) => heart.workers(path), clock });
+    const { DispatcherServiceDefinition: definition } = dispatcher;
+    const rules = dispatcherRules(systems.of);
+    const guarded = guard(definition, createDispatcherService(heart), rules, context.authenticate);
     return {
       bindings: [
         // Workers are not services of the bus: they show the password of their topic, not our token.
         bind(workerServiceDefinition, workers, { access: 'public' }),
-        bind(dispatcher.DispatcherServiceDefinition, createDispatcherService(heart)),
+        bind(definition, guarded, { access: 'public' }),
       ],
       notReady: () => heart.notReady(),
       drain: () => heart.drain(),
       async stop() {
-        configuration.stop();
         await heart.stop();
         await link.stop();
       },

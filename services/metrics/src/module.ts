@@ -1,3 +1,4 @@
+import { guard, metricsRules } from '@malabar/access';
 import { keeper, metrics } from '@malabar/contracts';
 import { bind } from '@malabar/rpc';
 import type { Module } from '@malabar/runtime';
@@ -9,12 +10,14 @@ import { createMetricsService } from './service.js';
 export const metricsModule: Module = {
   name: 'metrics',
   needs: ['keeper'],
-  async start({ config, log, client }) {
+  async start({ config, log, client, authenticate }) {
     const gatherer = createGatherer(client('keeper', keeper.KeeperServiceDefinition));
     const { insecure } = config.grpc;
     const http = await serveHttp({ listen: config.metrics.listen, insecure, gatherer, log });
+    const { MetricsServiceDefinition: definition } = metrics;
+    const guarded = guard(definition, createMetricsService(gatherer), metricsRules, authenticate);
     return {
-      bindings: [bind(metrics.MetricsServiceDefinition, createMetricsService(gatherer))],
+      bindings: [bind(definition, guarded, { access: 'public' })],
       addresses: { http: http.address },
       stop: () => http.close(),
     };

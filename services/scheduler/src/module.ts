@@ -1,3 +1,4 @@
+import { guard, schedulerRules } from '@malabar/access';
 import { scheduler } from '@malabar/contracts';
 import { bind } from '@malabar/rpc';
 import type { Module } from '@malabar/runtime';
@@ -7,9 +8,11 @@ import { createSchedulerService } from './service.js';
 export const schedulerModule: Module = {
   name: 'scheduler',
   needs: ['keeper'],
-  async start() {
+  async start({ authenticate }) {
+    const { SchedulerServiceDefinition: definition } = scheduler;
+    const guarded = guard(definition, createSchedulerService(), schedulerRules, authenticate);
     return {
-      bindings: [bind(scheduler.SchedulerServiceDefinition, createSchedulerService())],
+      bindings: [bind(definition, guarded, { access: 'public' })],
       stop: async () => {},
     };
   },

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import { keeper, storage } from '@malabar/contracts';
+import { guard, QueueSystems, storageRules } from '@malabar/access';
+import { storage } from '@malabar/contracts';
 import { bind } from '@malabar/rpc';
-import { type Module, watchBusConfig } from '@malabar/runtime';
+import type { Module } from '@malabar/runtime';
 import { Browser } from './browse.js';
 import { createLmdbEngine } from './engines/lmdb.js';
 import { createStoreMetrics, exportCounters } from './metrics.js';
@@ -15,7 +16,8 @@ export { verifyStore } from './verify-store.js';
 export const storageModule: Module = {
   name: 'storage',
   needs: ['keeper'],
-  async start({ config, clock, random, log, metrics, instanceId, client }) {
+  async start(context) {
+    const { config, clock, random, log, metrics } = context;
     const { bytesMax, cacheBytes, settleDelayMs } = config.storage;
     const path = config.storage.path ?? join(config.data, 'store');
     const engine = createLmdbEngine({ path, bytesMax });
@@ -34,21 +36,19 @@ export const storageModule: Module = {
     exportCounters(metrics, store);
     const trimmer = new Trimmer(store);
     trimmer.start();
-    const configuration = watchBusConfig({
-      keeper: client('keeper', keeper.KeeperServiceDefinition),
-      instanceId,
-      clock,
-      random,
-      log,
-      onConfig: (busConfig) => store.configure(busConfig),
-    });
+    const systems = new QueueSystems();
+    context.onBusConfig((busConfig) => {
+      systems.take(busConfig);
+      return store.configure(busConfig);
+    }, { withoutSecrets: true });
+    const { StorageServiceDefinition: definition } = storage;
+    const service = createStorageService(store, new Browser(store));
+    const rules = storageRules(systems.of);
+    const guarded = guard(definition, service, rules, context.authenticate);
     return {
-      bindings: [
-        bind(storage.StorageServiceDefinition, createStorageService(store, new Browser(store))),
-      ],
+      bindings: [bind(definition, guarded, { access: 'public' })],
       notReady: () => store.notReady(),
       async stop() {
-        configuration.stop();
         trimmer.stop();
         await store.close();
       },
