@@ -135,34 +135,45 @@ function objectType(fields: readonly ShapeField[]): string {
   return fields.length === 0 ? 'struct{}' : `struct {\n${indented(lines.join('\n'), '\t')}}`;
 }
 
-function metaText(structs: readonly Struct[]): string {
-  const named = structs.map(({ name }) => ({ file: name, name: gokeeperStruct(name) }));
-  unique('the domain', structs, ({ name }) => gokeeperStruct(name));
-  const loads = named.map(
-    ({ file, name }) => `	if values, ok := files["${file}"]; ok {
+/** A struct, and the file that its values are in. */
+interface NamedStruct {
+  file: string;
+  name: string;
+}
+
+function loading({ file, name }: NamedStruct): string {
+  return `	if values, ok := files["${file}"]; ok {
 		v, err := Parse${name}(values)
 		if err != nil {
 			return err
 		}
 		updates = append(updates, func() { Update${name}(v) })
 	}
-`,
-  );
-  const cases = named.map(
-    ({ name }) => `	case "${name}":
+`;
+}
+
+function updateCase({ name }: NamedStruct): string {
+  return `	case "${name}":
 		v, ok := st.(*${name})
 		if !ok {
 			return fmt.Errorf("${name} is no %T", st)
 		}
 		Update${name}(v)
-`,
+`;
+}
+
+/** In columns, as gofmt wants it. */
+function samples(structs: readonly NamedStruct[]): string {
+  const longest = Math.max(...structs.map(({ name }) => name.length));
+  const lines = structs.map(
+    ({ name }) => `\t\t"${name}": ${' '.repeat(longest - name.length)}${name}{},\n`,
   );
-  const samples = named.map(({ name }) => `\t"${name}": ${name}{},\n`);
-  const longest = Math.max(...named.map(({ name }) => name.length));
-  const aligned = samples.map((line, index) => {
-    const gap = ' '.repeat(longest - (named[index]?.name.length ?? 0));
-    return `\t${line.replace(': ', `: ${gap}`)}`;
-  });
+  return lines.join('');
+}
+
+function metaText(structs: readonly Struct[]): string {
+  const names = unique('the domain', structs, ({ name }) => gokeeperStruct(name));
+  const named = structs.map(({ name: file }, index) => ({ file, name: names[index] as string }));
   return `
 import (
 	"encoding/json"
@@ -186,7 +197,7 @@ func LoadBytes(content []byte) error {
 		return fmt.Errorf("not the JSON of malabar agent: %w", err)
 	}
 	var updates []func()
-${loads.join('')}	for _, update := range updates {
+${named.map(loading).join('')}	for _, update := range updates {
 		update()
 	}
 	return nil
@@ -199,7 +210,7 @@ type container struct {
 // Update puts st, a pointer to the struct of that name, in the place of what was loaded last.
 func (c *container) Update(name string, st interface{}) error {
 	switch name {
-${cases.join('')}	default:
+${named.map(updateCase).join('')}	default:
 		return fmt.Errorf("there is no struct %s", name)
 	}
 	return nil
@@ -213,7 +224,7 @@ func (c *container) GetStructs() map[string]interface{} {
 // ObjectsContainer knows all structs by name.
 var ObjectsContainer = &container{
 	s: map[string]interface{}{
-${aligned.join('')}	},
+${samples(named)}	},
 }
 `;
 }
