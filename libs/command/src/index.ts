@@ -1,0 +1,4 @@
+export { describeEnding, type Ending, isCrash } from './ending.js';
+export { OutputKeeper } from './output-keeper.js';
+export { RotatedFile, type RotatedFileOptions } from './rotated-file.js';
+export { type CommandOptions, type OutputName, type RunningCommand, runCommand } from './run.js';
