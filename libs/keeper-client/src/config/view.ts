@@ -65,6 +65,20 @@ export class EffectiveView {
     for (const values of this.files.values()) yield* values.values();
   }
 
+  /** The files of verbatim subscriptions, section by section, as they stand in the domain. */
+  verbatimFiles(): config.ConfigFile[] {
+    const files = new Map<string, config.ConfigFile>();
+    for (const values of this.files.values()) {
+      for (const { file: path, section: name, key, type, raw } of values.values()) {
+        const file = files.get(path) ?? { path, sections: [], parent: '', schema: '' };
+        files.set(path, file);
+        if (file.sections.at(-1)?.name !== name) file.sections.push({ name, entries: [] });
+        file.sections.at(-1)?.entries.push({ key, type, raw });
+      }
+    }
+    return [...files.values()];
+  }
+
   /** One value with its type; undefined if there is none. */
   find(file: string, key: string, section = ''): ConfigValue | undefined {
     return this.files.get(fileId({ file, section }))?.get(key);
