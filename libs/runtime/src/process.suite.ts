@@ -1,16 +1,16 @@
 import { loadConfig, type MalabarConfig } from '@malabar/config';
-import { keeper, scheduler } from '@malabar/contracts';
-import { Channel } from '@malabar/core';
+import { discovery, scheduler } from '@malabar/contracts';
 import { bind, type Implementation } from '@malabar/rpc';
 import type { Logger } from '@malabar/telemetry';
-import { logToMemory, type MemoryEntry } from '@malabar/testkit';
+import { logToMemory, type MemoryEntry, tempDir } from '@malabar/testkit';
 import type { Module, RunningModule, ServiceName } from './module.js';
 import { type RunningProcess, start } from './process.js';
 
 /** Settings of a process on ports of its own; `flags` as the command line gives them. */
 function settings(flags: Record<string, string> = {}): MalabarConfig {
   const listen = { 'grpc.listen': '127.0.0.1:0', 'ops.listen': '127.0.0.1:0' };
-  return loadConfig({ env: {}, flags: { ...listen, node: 'test-node', ...flags } });
+  const data = tempDir('process');
+  return loadConfig({ env: {}, flags: { ...listen, data, node: 'test-node', ...flags } });
 }
 
 /** A process together with what it logged. */
@@ -55,33 +55,46 @@ export function schedulerOf(answer: string): Module {
   });
 }
 
-/** A keeper that remembers who registered and says what a test tells it to. */
+/** A keeper that remembers who registered, and tells those who follow. */
 export function memoryKeeper() {
-  const instances = new Map<string, keeper.Instance>();
-  const watchers = new Set<Channel<keeper.WatchConfigResponse>>();
-  const implementation: Implementation<typeof keeper.KeeperServiceDefinition> = {
-    watchConfig() {
-      const releases = new Channel<keeper.WatchConfigResponse>();
-      watchers.add(releases);
-      return releases;
-    },
+  /** By `id/service`. */
+  const instances = new Map<string, discovery.ServiceInstance>();
+  const watchers = new Map<Channel<discovery.WatchResponse>, readonly string[]>();
+  const service = (name: string): discovery.Service => {
+    const found = [...instances.values()].filter((each) => each.service === name);
+    const weighted = found.map((each) => ({ ...each, weight: 100 }));
+    return discovery.Service.fromPartial({ name, instances: weighted });
+  };
+  const tell = (): void => {
+    for (const [channel, names] of watchers) {
+      for (const name of names) channel.push({ service: service(name) });
+    }
+  };
+  const keyOf = ({ id, service }: { id: string; service: string }): string => `${id}/${service}`;
+  const implementation: Implementation<typeof discovery.DiscoveryServiceDefinition> = {
     async register(request) {
-      for (const instance of request.instances) instances.set(instance.id, instance);
+      for (const instance of request.instances) instances.set(keyOf(instance), instance);
+      tell();
       return { renewAfterMs: 20 };
     },
-    async deregister({ instanceIds }) {
-      for (const id of instanceIds) instances.delete(id);
+    async deregister(request) {
+      for (const ref of request.instances) instances.delete(keyOf(ref));
+      tell();
       return {};
     },
-    resolve: async ({ service }) => ({
-      instances: [...instances.values()].filter((each) => !service || each.service === service),
-    }),
+    resolve: async ({ services }) => ({ services: services.map(service) }),
+    watch({ services }) {
+      const channel = new Channel<discovery.WatchResponse>(() => watchers.delete(channel));
+      watchers.set(channel, services);
+      for (const name of services) channel.push({ service: service(name) });
+      return channel;
+    },
   };
   const module = journaled([], 'keeper', [], {
-    bindings: [bind(keeper.KeeperServiceDefinition, implementation)],
+    bindings: [bind(discovery.DiscoveryServiceDefinition, implementation)],
     drain: async () => {
-      for (const releases of watchers) releases.end();
+      for (const channel of watchers.keys()) channel.end();
     },
   });
-  return { module, implementation, instances, watchers };
+  return { module, instances };
 }

@@ -13,6 +13,8 @@ export interface OpsOptions {
   insecure?: boolean;
   /** Why the process is not ready; empty when it is. */
   notReady: () => string[];
+  /** More for people to know; a part of the answer of /readyz. */
+  about?: () => Record<string, unknown>;
 }
 
 export interface OpsServer {
@@ -44,7 +46,7 @@ export async function serveOps(options: OpsOptions): Promise<OpsServer> {
 }
 
 async function answer(
-  { metrics, notReady }: OpsOptions,
+  { metrics, notReady, about }: OpsOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -55,7 +57,8 @@ async function answer(
   } else if (path === '/healthz') json(response, 200, { status: 'ok' });
   else if (path === '/readyz') {
     const reasons = notReady();
-    json(response, reasons.length === 0 ? 200 : 503, { ready: reasons.length === 0, reasons });
+    const ready = reasons.length === 0;
+    json(response, ready ? 200 : 503, { ready, reasons, ...about?.() });
   } else json(response, 404, { error: 'there are /metrics, /healthz and /readyz' });
 }
 

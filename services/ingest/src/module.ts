@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { TlsOptions } from 'node:tls';
 import type { MalabarConfig } from '@malabar/config';
-import { ingest as contract, keeper, storage } from '@malabar/contracts';
+import { ingest as contract, storage } from '@malabar/contracts';
 import { isLoopback, parseListenAddress, verifyPassword } from '@malabar/core';
 import { bind } from '@malabar/rpc';
-import { type Module, watchBusConfig } from '@malabar/runtime';
+import type { Module } from '@malabar/runtime';
 import { Ingest } from './ingest.js';
 import { createIngestMetrics, exportBytesInFlight } from './metrics.js';
 import { createIngestService } from './service.js';
@@ -14,7 +14,7 @@ import { createIngestService } from './service.js';
 export const ingestModule: Module = {
   name: 'ingest',
   needs: ['keeper', 'storage'],
-  async start({ config, clock, random, log, metrics, instanceId, client }) {
+  async start({ config, clock, random, log, metrics, instanceId, client, onBusConfig }) {
     const ingest = new Ingest({
       settings: config.ingest,
       tls: readTls(config.ingest),
@@ -28,20 +28,8 @@ export const ingestModule: Module = {
       verifyPassword,
     });
     exportBytesInFlight(metrics, () => ingest.intake.bytesInFlight);
-    const configuration = watchBusConfig({
-      keeper: client('keeper', keeper.KeeperServiceDefinition),
-      instanceId,
-      clock,
-      random,
-      log,
-      onConfig: (busConfig) => ingest.configure(busConfig),
-    });
-    try {
-      await ingest.start();
-    } catch (error) {
-      configuration.stop();
-      throw error;
-    }
+    onBusConfig((busConfig) => ingest.configure(busConfig));
+    await ingest.start();
     const { intake, rules } = ingest;
     const open = isOpen(config.grpc);
     const service = createIngestService({ intake, rules, clock, open });
@@ -49,10 +37,7 @@ export const ingestModule: Module = {
       bindings: [bind(contract.IngestServiceDefinition, service, { access: 'public' })],
       notReady: () => intake.notReady(),
       drain: () => ingest.drain(),
-      async stop() {
-        configuration.stop();
-        await ingest.stop();
-      },
+      stop: () => ingest.stop(),
     };
   },
 };

@@ -2,12 +2,13 @@ import type { Module, ModuleContext, RunningModule } from '@malabar/runtime';
 import { openAccess } from './access/part.js';
 import type { Backend } from './backend.js';
 import { createBackend } from './backend-of.js';
-import { createBusConfig } from './bus-config.js';
+import { createBusFile } from './bus-file/part.js';
 import { createConfig, openConfigStore } from './config/part.js';
 import type { ConfigStore } from './config/store.js';
 import { createDiscovery, openDiscovery } from './discovery/part.js';
 import { createElection } from './election/part.js';
 import type { CreatePart, KeeperPart } from './part.js';
+import { createRegistry } from './registry-part.js';
 import { createSync } from './sync/part.js';
 
 /** In the order in which they start; they stop in the opposite one. */
@@ -16,7 +17,8 @@ const PARTS: readonly CreatePart[] = [
   createDiscovery,
   createSync,
   createElection,
-  createBusConfig,
+  createRegistry,
+  createBusFile,
 ];
 
 /** Wiring only: a backend, the store of all configuration, and the parts that stand on it. */

@@ -1,24 +1,21 @@
 import type { keeper } from '@malabar/contracts';
 import type { Implementation } from '@malabar/rpc';
-import type { Keeper } from './keeper.js';
+import type { Registry } from './registry.js';
 
 /** The contract: translates and calls, nothing else. */
 export function createKeeperService(
-  heart: Keeper,
+  registry: Registry,
 ): Implementation<typeof keeper.KeeperServiceDefinition> {
   return {
-    async *watchConfig(_, { signal }) {
-      for await (const config of heart.releases.watch(signal)) yield { config };
-    },
     async register({ instances, ttlMs }) {
-      return { renewAfterMs: heart.registry.register(instances, ttlMs) };
+      return { renewAfterMs: registry.register(instances, ttlMs) };
     },
     async deregister({ instanceIds }) {
-      heart.registry.deregister(instanceIds);
+      registry.deregister(instanceIds);
       return {};
     },
     async resolve({ service }) {
-      return { instances: heart.registry.resolve(service) };
+      return { instances: registry.resolve(service) };
     },
   };
 }

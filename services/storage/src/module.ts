@@ -37,10 +37,13 @@ export const storageModule: Module = {
     const trimmer = new Trimmer(store);
     trimmer.start();
     const systems = new QueueSystems();
-    context.onBusConfig((busConfig) => {
-      systems.take(busConfig);
-      return store.configure(busConfig);
-    }, { withoutSecrets: true });
+    context.onBusConfig(
+      (busConfig) => {
+        systems.take(busConfig);
+        return store.configure(busConfig);
+      },
+      { withoutSecrets: true },
+    );
     const { StorageServiceDefinition: definition } = storage;
     const service = createStorageService(store, new Browser(store));
     const rules = storageRules(systems.of);

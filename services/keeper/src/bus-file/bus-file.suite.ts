@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PEOPLE_DOMAIN } from '@malabar/access';
 import { BUS_DOMAIN, filesToBusConfig } from '@malabar/config';
 import type { config, keeper } from '@malabar/contracts';
 import type { Clock } from '@malabar/core';
@@ -12,7 +13,7 @@ import { ConfigStore } from '../config/store.js';
 import { createConfigMetrics } from '../metrics.js';
 import { BusFile } from './bus-file.js';
 import { createBusFileMetrics } from './metrics.js';
-import { openBusDomains } from './rules.js';
+import { openBusDomain } from './rules.js';
 
 export interface StageOptions {
   /** Written into malabar.yaml. */
@@ -60,7 +61,8 @@ export async function stage(place: Place, options: StageOptions = {}): Promise<S
     metrics: createConfigMetrics(metrics),
   });
   await store.start();
-  await openBusDomains(store);
+  await openBusDomain(store);
+  await store.ensureDomain(PEOPLE_DOMAIN, {}, { name: 'keeper', from: 'test' });
   const busFile = new BusFile({
     path: file,
     env,

@@ -2,12 +2,12 @@ import { BUS_DOMAIN } from '@malabar/config';
 import type { KeeperContext, KeeperPart } from '../part.js';
 import { BusFile } from './bus-file.js';
 import { createBusFileMetrics, exportRelease } from './metrics.js';
-import { openBusDomains, publishFirst } from './rules.js';
+import { openBusDomain, publishFirst } from './rules.js';
 
-/** The bus's own domains with their rules, and malabar.yaml as one of their authors. */
+/** The bus's own domain with its rules, and malabar.yaml as one of its authors. */
 export async function createBusFile(context: KeeperContext): Promise<KeeperPart> {
   const { configFile: path, store, metrics } = context;
-  await openBusDomains(store);
+  await openBusDomain(store);
   exportRelease(metrics, () => store.domains.get(BUS_DOMAIN)?.record.release ?? 0);
   const file = path === undefined ? undefined : createFile(context, path);
   await file?.start();

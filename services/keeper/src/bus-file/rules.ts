@@ -1,4 +1,4 @@
-import { LOCAL, PEOPLE_DOMAIN } from '@malabar/access';
+import { LOCAL, PEOPLE_DOMAIN, USERS_FILE } from '@malabar/access';
 import {
   BUS_DOMAIN,
   BusFilesReader,
@@ -12,10 +12,9 @@ import { hashIn } from './sections.js';
 
 const BY_ITSELF = { name: LOCAL.name, from: LOCAL.name };
 
-/** Makes the domains that the bus itself goes by, and sets the rules of its queues and systems. */
-export async function openBusDomains(store: ConfigStore): Promise<void> {
-  await store.ensureDomain(BUS_DOMAIN, { description: 'queues and systems of the bus' }, BY_ITSELF);
-  await store.ensureDomain(PEOPLE_DOMAIN, { description: 'people and their tokens' }, BY_ITSELF);
+/** Makes the domain that the bus itself goes by, and sets the rules of its queues and systems. */
+export async function openBusDomain(store: ConfigStore): Promise<void> {
+  await store.ensureDomain(BUS_DOMAIN, { description: 'Queues and systems.' }, BY_ITSELF);
   const reader = new BusFilesReader();
   store.addValidator(BUS_DOMAIN, (files) => reader.faults(files));
   store.setForm(BUS_DOMAIN, (files, before) =>
@@ -26,13 +25,17 @@ export async function openBusDomains(store: ConfigStore): Promise<void> {
   );
 }
 
-/** A bus without queues is a bus: its services run an empty release rather than none. */
+/** A bus without queues or people is a bus: its services run an empty release rather than none. */
 export async function publishFirst(store: ConfigStore): Promise<void> {
-  const { release } = store.getDomain(BUS_DOMAIN);
-  if (release > 0) return;
-  const file = { path: QUEUES_FILE, sections: [], parent: '', schema: '' };
+  await publishEmpty(store, BUS_DOMAIN, QUEUES_FILE);
+  await publishEmpty(store, PEOPLE_DOMAIN, USERS_FILE);
+}
+
+async function publishEmpty(store: ConfigStore, domain: string, path: string): Promise<void> {
+  if (store.getDomain(domain).release > 0) return;
+  const file = { path, sections: [], parent: '', schema: '' };
   const operations = [{ operation: { $case: 'putFile' as const, value: { file } } }];
-  const request = { domain: BUS_DOMAIN, expectedRelease: 0, draftRevision: 0, operations };
+  const request = { domain, expectedRelease: 0, draftRevision: 0, operations };
   try {
     await store.publish({ ...request, canary: undefined, note: 'the bus begins' }, BY_ITSELF);
   } catch (error) {
