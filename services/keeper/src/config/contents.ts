@@ -6,7 +6,8 @@ import { type Blob, blobKeys, blobPuts, fromParts, toBlob } from './blobs.js';
 import { FileCache } from './file-cache.js';
 
 const CACHE_BYTES_MAX = 64 * 1024 * 1024;
-const READS_AT_ONCE = 16;
+const MANIFESTS_MAX = 100;
+const READS_AT_ONCE = 32;
 
 /** What a domain has in it, by path. Shared by caches: never change one. */
 export type Files = readonly config.ConfigFile[];
@@ -24,6 +25,10 @@ export const EMPTY: keeperRecords.Manifest = { files: [], keys: 0 };
 export class Contents {
   readonly #backend: Backend;
   readonly #cache = new FileCache(CACHE_BYTES_MAX);
+  /** Of files that were read or packed here, so that they need not be hashed again. */
+  readonly #refs = new WeakMap<config.ConfigFile, keeperRecords.FileRef>();
+  /** By key, those used last behind. */
+  readonly #manifests = new Map<string, keeperRecords.Manifest>();
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -42,10 +47,19 @@ export class Contents {
     return keeperRecords.ReleaseRecord.decode(entry.value);
   }
 
-  /** The manifest of a release; empty for 0, the state before the first. */
+  /** The manifest of a release, which never changes; empty for 0, the state before the first. */
   async manifest(domain: string, number: number): Promise<keeperRecords.Manifest> {
     if (number === 0) return EMPTY;
-    return (await this.release(domain, number)).content ?? EMPTY;
+    const key = keys.release(domain, number);
+    const manifest =
+      this.#manifests.get(key) ?? (await this.release(domain, number)).content ?? EMPTY;
+    this.#manifests.delete(key);
+    this.#manifests.set(key, manifest);
+    for (const oldest of this.#manifests.keys()) {
+      if (this.#manifests.size <= MANIFESTS_MAX) break;
+      this.#manifests.delete(oldest);
+    }
+    return manifest;
   }
 
   /** The files of a manifest, by path. */
@@ -59,26 +73,33 @@ export class Contents {
     return found;
   }
 
-  /** Makes blobs of files. Those of `kept` manifests are not written again. */
+  /** Makes blobs of files. Those of `kept` manifests need not be written again. */
   pack(domain: string, files: Files, kept: readonly keeperRecords.Manifest[]): Packed {
     const known = new Set(kept.flatMap((manifest) => manifest.files.map(hashOf)));
-    const blobs = files.map(toBlob);
-    for (const [at, { ref, bytes }] of blobs.entries()) {
-      this.#cache.set(cacheId(domain, ref), files[at] as config.ConfigFile, bytes.length);
-    }
-    return {
-      manifest: manifestOf(blobs.map(({ ref }) => ref)),
-      fresh: blobs.filter(({ ref }) => !known.has(hashOf(ref))),
-    };
+    const fresh: Blob[] = [];
+    const refs = files.map((file) => {
+      const read = this.#refs.get(file);
+      if (read !== undefined && known.has(hashOf(read))) return read;
+      const blob = toBlob(file);
+      this.#remember(domain, blob, file);
+      if (!known.has(hashOf(blob.ref))) fresh.push(blob);
+      return blob.ref;
+    });
+    return { manifest: manifestOf(refs), fresh };
+  }
+
+  #remember(domain: string, { ref, bytes }: Blob, file: config.ConfigFile): void {
+    this.#cache.set(cacheId(domain, ref), file, bytes.length);
+    this.#refs.set(file, ref);
   }
 
   async #file(domain: string, ref: keeperRecords.FileRef): Promise<config.ConfigFile> {
     const id = cacheId(domain, ref);
     const cached = this.#cache.get(id);
     if (cached !== undefined) return cached;
-    const { bytes } = fromParts(ref, await this.#parts(domain, ref));
-    const file = config.ConfigFile.decode(bytes);
-    this.#cache.set(id, file, bytes.length);
+    const blob = fromParts(ref, await this.#parts(domain, ref));
+    const file = config.ConfigFile.decode(blob.bytes);
+    this.#remember(domain, blob, file);
     return file;
   }
 

@@ -32,11 +32,13 @@ export class Secrets {
 
   /** Seals every secret of `plain`; one that `before` had at the same place keeps its sealed text. */
   async seal(domain: string, plain: Files, before: Opened): Promise<config.ConfigFile[]> {
-    if (!plain.some(hasSecrets)) return [...plain];
+    const untouched = new Map(before.plain.map((file, at) => [file, before.sealed[at]]));
+    const touched = new Set(plain.filter((file) => hasSecrets(file) && !untouched.has(file)));
+    if (touched.size === 0) return plain.map((file) => untouched.get(file) ?? file);
     const key = await this.#keyring.newest();
     const known = sealedTexts(before);
     return plain.map((file) => {
-      if (!hasSecrets(file)) return file;
+      if (!touched.has(file)) return untouched.get(file) ?? file;
       const sealed = mapSecrets(file, (entry, place) => {
         const same = known.get(place);
         return same?.plain === entry.raw ? same.sealed : sealText(key, domain, entry.raw);
