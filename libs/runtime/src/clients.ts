@@ -1,21 +1,36 @@
 import type { MalabarConfig } from '@malabar/config';
-import { keeper } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
-import { type Binding, type Client, connect, local, type ServiceDefinition } from '@malabar/rpc';
+import {
+  type AddressSource,
+  type Binding,
+  type Client,
+  connect,
+  type Directory,
+  local,
+  type ServiceDefinition,
+} from '@malabar/rpc';
 import type { ServiceName } from './module.js';
 import { defaultGrpcListen } from './ports.js';
 
 type AnyClient = Record<string, (request: unknown, options?: unknown) => unknown>;
 
+export interface ClientsOptions {
+  config: MalabarConfig;
+  /** The services of this process. */
+  here: readonly ServiceName[];
+  /** Where the keeper says that the others are; asked when the first of them is called. */
+  directory(): Directory;
+}
+
 /** How services reach each other: decided here and nowhere else. */
 export class Clients {
+  readonly #options: ClientsOptions;
   readonly #bindings = new Map<string, Binding>();
   readonly #remote = new Map<string, { close(): void }>();
 
-  constructor(
-    private readonly config: MalabarConfig,
-    private readonly here: ReadonlySet<ServiceName>,
-  ) {}
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+  }
 
   /** A module of this process has started and serves these. */
   started(bindings: readonly Binding[]): void {
@@ -23,7 +38,9 @@ export class Clients {
   }
 
   get<D extends ServiceDefinition>(service: ServiceName, definition: D): Client<D> {
-    return this.here.has(service) ? this.#local(definition) : this.#connect(service, definition);
+    return this.#options.here.includes(service)
+      ? this.#local(definition)
+      : this.#connect(service, definition);
   }
 
   close(): void {
@@ -51,21 +68,18 @@ export class Clients {
   #connect<D extends ServiceDefinition>(service: ServiceName, definition: D): Client<D> {
     const known = this.#remote.get(definition.fullName);
     if (known !== undefined) return known as unknown as Client<D>;
-    const { token, tls } = this.config.grpc;
-    const client = connect(definition, { address: () => this.#addresses(service), token, tls });
+    const { token, tls } = this.#options.config.grpc;
+    const client = connect(definition, { address: this.#addressOf(service), token, tls });
     this.#remote.set(definition.fullName, client);
     return client;
   }
 
-  async #addresses(service: ServiceName): Promise<string[]> {
-    const configured = this.config.addresses[service];
-    if (configured !== undefined && configured.length > 0) return [...configured];
-    if (service === 'keeper') return [defaultGrpcListen(['keeper'])];
-    const client = this.get('keeper', keeper.KeeperServiceDefinition);
-    const { instances } = await client.resolve({ service });
-    if (instances.length === 0)
-      throw new BusError('UNAVAILABLE', `the keeper knows no running ${service}`);
-    return instances.map(({ address }) => address);
+  /** What is configured wins; the keeper is found no other way; the others are asked for there. */
+  #addressOf(service: ServiceName): AddressSource {
+    const configured = this.#options.config.addresses[service] ?? [];
+    if (configured.length > 0) return async () => [...configured];
+    if (service === 'keeper') return defaultGrpcListen(['keeper']);
+    return { directory: this.#options.directory(), service };
   }
 }
 

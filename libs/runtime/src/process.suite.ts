@@ -1,5 +1,6 @@
 import { loadConfig, type MalabarConfig } from '@malabar/config';
 import { discovery, scheduler } from '@malabar/contracts';
+import { Channel } from '@malabar/core';
 import { bind, type Implementation } from '@malabar/rpc';
 import type { Logger } from '@malabar/telemetry';
 import { logToMemory, type MemoryEntry, tempDir } from '@malabar/testkit';

@@ -1,7 +1,7 @@
 import { scheduler } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { Client } from '@malabar/rpc';
-import { eventually, freePort } from '@malabar/testkit';
+import { eventually, freePort, tempDir } from '@malabar/testkit';
 import { afterEach, expect, test } from 'vitest';
 import type { Module } from './module.js';
 import { journaled, memoryKeeper, schedulerOf, startModules } from './process.suite.js';
@@ -105,12 +105,31 @@ test('a service of another process is found at the keeper, and found anew where 
   });
   const first = await begin([schedulerOf('one')], { ...keeperAt, node: 'a' });
   await eventually(() => expect([...instances.keys()]).toContain('a/scheduler'));
-  expect(await client?.listSchedules({})).toEqual({ schedules: ['one'] });
+  const found = await eventually(() => client?.listSchedules({}));
+  expect(found).toEqual({ schedules: ['one'] });
   await first.stop();
   expect([...instances.keys()]).not.toContain('a/scheduler');
   await begin([schedulerOf('two')], { ...keeperAt, node: 'b' });
   const moved = await eventually(() => client?.listSchedules({}));
   expect(moved).toEqual({ schedules: ['two'] });
+});
+
+test('a process that has met its keeper finds the others without it, also when it starts anew', async () => {
+  const { module, instances } = memoryKeeper();
+  const keeperProcess = await startModules([module]);
+  const keeperAt = { 'addresses.keeper': keeperProcess.grpcAddress };
+  await begin([schedulerOf('one')], { ...keeperAt, node: 'a' });
+  await eventually(() => expect([...instances.keys()]).toContain('a/scheduler'));
+  let client: SchedulerClient | undefined;
+  const own = { ...keeperAt, data: tempDir('caller') };
+  const first = await begin([caller((given) => (client = given))], own);
+  const answer = { schedules: ['one'] };
+  expect(await eventually(() => client?.listSchedules({}))).toEqual(answer);
+  await keeperProcess.stop();
+  expect(await client?.listSchedules({})).toEqual(answer);
+  await first.stop();
+  await begin([caller((given) => (client = given))], own);
+  expect(await client?.listSchedules({})).toEqual(answer);
 });
 
 test('a service whose address is configured needs no keeper', async () => {
@@ -135,8 +154,7 @@ test('a process registers its services, also at a keeper that comes later', asyn
   await eventually(() => expect(instances.has('early/scheduler')).toBe(true));
   expect(instances.get('early/scheduler')).toMatchObject({
     service: 'scheduler',
-    address: early.grpcAddress,
-    opsAddress: early.opsAddress,
+    addresses: { grpc: early.grpcAddress, ops: early.opsAddress },
     tags: { node: 'early' },
   });
 });
@@ -146,10 +164,12 @@ test('the ops endpoint tells why a module is not ready, and counts calls', async
   const { module } = memoryKeeper();
   const storage = journaled([], 'storage', ['keeper'], { notReady: () => reasons });
   const { opsAddress, grpcAddress } = await begin([storage, module]);
-  expect(await get(opsAddress, '/readyz')).toEqual([
-    503,
-    '{"ready":false,"reasons":["storage: no configuration yet"]}\n',
-  ]);
+  const [status, text] = await get(opsAddress, '/readyz');
+  expect(status).toBe(503);
+  expect(JSON.parse(text)).toMatchObject({
+    ready: false,
+    reasons: ['storage: no configuration yet'],
+  });
   reasons.pop();
   expect((await get(opsAddress, '/readyz'))[0]).toBe(200);
   const keeperAt = { 'addresses.keeper': grpcAddress };

@@ -1,13 +1,6 @@
-import { hostname } from 'node:os';
 import type { MalabarConfig } from '@malabar/config';
-import { descriptorSet, discovery, election, keeper, sync } from '@malabar/contracts';
-import {
-  type Clock,
-  formatListenAddress,
-  isWildcard,
-  parseListenAddress,
-  systemClock,
-} from '@malabar/core';
+import { descriptorSet, discovery, election, sync } from '@malabar/contracts';
+import { type Clock, systemClock } from '@malabar/core';
 import { type Binding, type RpcServer, serve } from '@malabar/rpc';
 import {
   createLogger,
@@ -20,7 +13,7 @@ import { Clients } from './clients.js';
 import { KeeperLink } from './keeper-link.js';
 import { type Module, type RunningModule, type ServiceName, startOrder } from './module.js';
 import { defaultGrpcListen, defaultOpsListen } from './ports.js';
-import { registerInstances } from './registration.js';
+import { instancesOf } from './registration.js';
 import { createRpcMetrics } from './rpc-metrics.js';
 
 /**
@@ -92,7 +85,11 @@ class ProcessParts {
     const base = { node: config.node };
     this.#log = options.log ?? createLogger({ ...config.log, base });
     this.#random = options.random ?? Math.random;
-    this.#clients = new Clients(config, new Set(this.services));
+    this.#clients = new Clients({
+      config,
+      here: this.services,
+      directory: () => this.#link.client.discovery.directory(),
+    });
     this.#link = new KeeperLink({
       config,
       services: this.services,
@@ -185,19 +182,15 @@ class ProcessParts {
     );
   }
 
-  #register(address: string, opsAddress: string): { stop(): Promise<void> } {
+  #register(grpc: string, ops: string): { stop(): Promise<void> } {
+    const services = this.#modules.map(({ name, module: { addresses = {} } }) => ({
+      name,
+      addresses,
+    }));
     const { node } = this.options.config;
     const startedAtMs = this.#clock.now();
-    const instances = this.services.map((service) => ({
-      id: `${node}/${service}`,
-      service,
-      address: reachable(address),
-      opsAddress: reachable(opsAddress),
-      startedAtMs,
-      tags: { node },
-    }));
-    const client = this.#clients.get('keeper', keeper.KeeperServiceDefinition);
-    return registerInstances({ keeper: client, instances, clock: this.#clock, log: this.#log });
+    const instances = instancesOf({ node, startedAtMs, shared: { grpc, ops }, services });
+    return this.#link.client.discovery.register(instances);
   }
 
   async #stop(): Promise<void> {
@@ -224,10 +217,4 @@ class ProcessParts {
       this.#log.error({ err, service: name }, 'did not stop cleanly');
     }
   }
-}
-
-/** The address that others are told: a listener on every interface is reached by the host's name. */
-function reachable(address: string): string {
-  const { host, port } = parseListenAddress(address);
-  return isWildcard(host) ? formatListenAddress({ host: hostname(), port }) : address;
 }

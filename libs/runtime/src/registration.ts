@@ -1,60 +1,34 @@
-import { keeper } from '@malabar/contracts';
-import { type Clock, sleep, toBusError } from '@malabar/core';
-import type { Client } from '@malabar/rpc';
-import type { Logger } from '@malabar/telemetry';
+import { hostname } from 'node:os';
+import { formatListenAddress, isWildcard, parseListenAddress } from '@malabar/core';
+import type { InstanceToRegister } from '@malabar/keeper-client';
+import type { ServiceName } from './module.js';
 
-const TTL_MS = 15_000;
-const RETRY_MS = 1_000;
-const CALL_TIMEOUT_MS = 5_000;
-
-export interface RegistrationOptions {
-  keeper: Client<typeof keeper.KeeperServiceDefinition>;
-  instances: readonly keeper.Instance[];
-  clock: Clock;
-  log: Logger;
+export interface ProcessFacts {
+  node: string;
+  startedAtMs: number;
+  /** Where the process listens for all its services. */
+  shared: { grpc: string; ops: string };
+  /** Each service and where it listens beside that, by name. */
+  services: ReadonlyArray<{ name: ServiceName; addresses: Readonly<Record<string, string>> }>;
 }
 
-/** Keeps this process's services known at the keeper. The keeper's absence is no fault: it is told again. */
-export function registerInstances(options: RegistrationOptions): { stop(): Promise<void> } {
-  const { clock, log } = options;
-  const stopping = new AbortController();
-  const call = { timeoutMs: CALL_TIMEOUT_MS, signal: stopping.signal };
-  let known: boolean | undefined;
+/** The services of a process as the keeper is told of them. */
+export function instancesOf(facts: ProcessFacts): InstanceToRegister[] {
+  const { node, startedAtMs, shared, services } = facts;
+  return services.map(({ name, addresses }) => ({
+    id: node,
+    service: name,
+    addresses: reachable({ ...addresses, ...shared }),
+    tags: { node },
+    startedAtMs,
+  }));
+}
 
-  async function announce(): Promise<number> {
-    const request = keeper.RegisterRequest.fromPartial({ ttlMs: TTL_MS });
-    const instances = [...options.instances];
-    const { renewAfterMs } = await options.keeper.register({ ...request, instances }, call);
-    if (known !== true) log.info({ services: instances.length }, 'registered at the keeper');
-    known = true;
-    return renewAfterMs || TTL_MS / 3;
-  }
-
-  // Once for each outage, not for each try.
-  function missed(thrown: unknown): number {
-    if (known !== false && !stopping.signal.aborted) {
-      const { message } = toBusError(thrown);
-      log.warn({ reason: message }, 'cannot register at the keeper; trying again');
-    }
-    known = false;
-    return RETRY_MS;
-  }
-
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      const pauseMs = await announce().catch(missed);
-      await sleep(clock, pauseMs, stopping.signal);
-    }
-  }
-
-  const running = run();
-  return {
-    async stop() {
-      stopping.abort();
-      await running;
-      const instanceIds = options.instances.map(({ id }) => id);
-      // Whoever does not hear it finds out by the lease's end.
-      await options.keeper.deregister({ instanceIds }, { timeoutMs: 1_000 }).catch(() => undefined);
-    },
-  };
+/** The addresses that others are told: a listener on every interface is reached by the host's name. */
+function reachable(addresses: Readonly<Record<string, string>>): Record<string, string> {
+  const told = Object.entries(addresses).map(([scheme, address]) => {
+    const { host, port } = parseListenAddress(address);
+    return [scheme, isWildcard(host) ? formatListenAddress({ host: hostname(), port }) : address];
+  });
+  return Object.fromEntries(told);
 }
