@@ -1,13 +1,14 @@
 import { parseArgs } from 'node:util';
 import { benchAccept } from './accept.js';
 import { benchEndToEnd } from './end-to-end.js';
+import { benchKeeperPush } from './keeper-push.js';
 import { benchLatency } from './latency.js';
 import { describeMachine, watchMachine } from './machine.js';
 import { benchMemory } from './memory.js';
 import { benchPhp } from './php.js';
 import { Stage } from './stage.js';
 
-const SECTIONS = ['accept', 'end-to-end', 'php', 'latency', 'memory'] as const;
+const SECTIONS = ['accept', 'end-to-end', 'php', 'latency', 'memory', 'keeper'] as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -34,6 +35,7 @@ try {
     else if (section === 'php') await benchPhp(stage, rounds, scale);
     else if (section === 'latency') await benchLatency(stage, rounds, scale);
     else if (section === 'memory') await benchMemory(scale);
+    else if (section === 'keeper') await benchKeeperPush(scale);
     else throw new Error(`no section '${section}'; there are: ${SECTIONS.join(', ')}`);
     console.log(`  (machine meanwhile: ${since()})`);
   }
