@@ -9,3 +9,4 @@ export {
 } from './module.js';
 export { defaultGrpcListen, defaultOpsListen } from './ports.js';
 export { type RunningProcess, type StartOptions, start } from './process.js';
+export { type ProcessNote, readProcessNotes } from './process-note.js';

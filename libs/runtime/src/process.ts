@@ -13,6 +13,7 @@ import { Clients } from './clients.js';
 import { KeeperLink } from './keeper-link.js';
 import { type Module, type RunningModule, type ServiceName, startOrder } from './module.js';
 import { defaultGrpcListen, defaultOpsListen } from './ports.js';
+import { leaveProcessNote, type ProcessNote, takeProcessNote } from './process-note.js';
 import { instancesOf } from './registration.js';
 import { createRpcMetrics } from './rpc-metrics.js';
 
@@ -74,6 +75,7 @@ class ProcessParts {
   ops: OpsServer | undefined;
   readonly #link: KeeperLink;
   #registration: { stop(): Promise<void> } | undefined;
+  #note: ProcessNote | undefined;
   #starting = true;
   #stopping: Promise<void> | undefined;
 
@@ -111,6 +113,14 @@ class ProcessParts {
     this.#link.start();
     this.grpc = await this.#serveGrpc();
     this.#registration = this.#register(this.grpc.address, this.ops.address);
+    this.#note = {
+      node: this.options.config.node,
+      services: this.services,
+      grpcAddress: this.grpc.address,
+      opsAddress: this.ops.address,
+      startedAtMs: this.#clock.now(),
+    };
+    await leaveProcessNote(this.options.config.data, this.#note);
     this.#starting = false;
     const listens = { grpc: this.grpc.address, ops: this.ops.address, ...this.addresses() };
     this.#log.info({ services: this.services.join(' '), ...listens }, 'started');
@@ -205,6 +215,7 @@ class ProcessParts {
     for (const { name, module } of modules) await this.#attempt(name, () => module.stop());
     await this.#link.close();
     this.#clients.close();
+    if (this.#note !== undefined) await takeProcessNote(this.options.config.data, this.#note);
     await this.ops?.close();
     this.#log.info('stopped');
   }
