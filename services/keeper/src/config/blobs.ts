@@ -45,7 +45,3 @@ export function fromParts(ref: keeperRecords.FileRef, parts: readonly Uint8Array
   }
   return { ref, bytes };
 }
-
-export function sameBlob(a: keeperRecords.FileRef, b: keeperRecords.FileRef): boolean {
-  return a.path === b.path && Buffer.compare(a.blob, b.blob) === 0;
-}

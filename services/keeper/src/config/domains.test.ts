@@ -19,6 +19,10 @@ describeBackends('a domain', (place) => {
       code: 'CONFLICT',
       message: expect.stringMatching(/^settings revision 2 by bob at .*Z came first; you saw 1$/),
     });
+    const { entries } = await store.listAudit({ domain: 'pay', cursor: '', limit: 1 });
+    expect(entries[0]?.note).toBe(
+      'system shop-team, four eyes off, history 7; before: system shop-team, four eyes off, history 5',
+    );
     expect(store.listDomains().map(({ name }) => name)).toEqual(['pay', 'shop']);
   });
 

@@ -25,7 +25,7 @@ export async function putDomain(
     const record = { ...before, settings, settingsRevision: before.settingsRevision + 1 };
     return {
       answer: toDomain(domain, record),
-      writes: { record, deed: { domain, action: 'settings', note: settingsText(settings) } },
+      writes: { record, deed: { domain, action: 'settings', note: noteOf(before, settings) } },
     };
   });
 }
@@ -74,7 +74,12 @@ async function newRecord(
   return keeperRecords.DomainRecord.fromPartial({ nextRelease: 1, oldestRelease: 1 });
 }
 
-/** What the audit says of settings. */
+/** What the audit says of settings: those before, if there were any, and those from now on. */
+function noteOf(before: keeperRecords.DomainRecord, settings: config.DomainSettings): string {
+  const now = settingsText(settings);
+  return before.settings === undefined ? now : `${now}; before: ${settingsText(before.settings)}`;
+}
+
 function settingsText({ system, fourEyes, history }: config.DomainSettings): string {
   const parts = [
     `system ${system || 'none'}`,
