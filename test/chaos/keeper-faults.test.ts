@@ -137,11 +137,11 @@ function report(seen: {
   trouble: Trouble;
   settledMs: number;
 }): void {
-  const { acknowledged, conflicts, unknown } = seen.ledger;
+  const { written, acknowledged, conflicts, unknown } = seen.ledger;
   const trouble = Object.entries(seen.trouble.counts).map(([name, count]) => `${name} ${count}×`);
   console.log(
-    `keepers for ${SECONDS} s, seed ${SEED}: ${acknowledged} releases acknowledged, ${conflicts} conflicts, ` +
-      `${unknown} of unknown outcome; ${seen.history.length} holdings; ${trouble.join(', ')}; ` +
+    `keepers for ${SECONDS} s, seed ${SEED}: ${Math.round(written / SECONDS)} writes/s, ${acknowledged} ` +
+      `acknowledged, ${conflicts} conflicts, ${unknown} of unknown outcome; ${seen.history.length} holdings; ${trouble.join(', ')}; ` +
       `all ${NODES} nodes up to date after ${Math.round(seen.settledMs)} ms`,
   );
 }
