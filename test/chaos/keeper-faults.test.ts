@@ -15,7 +15,7 @@ import { type ConfigService, configClient, FILE, ReleaseLedger, Writer } from '.
 const SECONDS = Number(process.env.KEEPER_FAULT_SECONDS ?? 120);
 const SEED = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
 const NODES = 200;
-const DOMAINS = 10;
+const DOMAINS = 20;
 const WRITERS_PER_DOMAIN = 2;
 const WRITES_PER_SECOND = 100;
 const ELECTIONS = 3;

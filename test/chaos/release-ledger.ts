@@ -10,7 +10,7 @@ export const FILE = '/app.conf';
 const KEY = 'value';
 const PAGE = 500;
 const CHECKS_AT_ONCE = 16;
-const ARREARS_MS = 3000;
+const ARREARS_MS = 30_000;
 
 /** A client that begins with one keeper and goes on with the next when that one is away. */
 export function configClient(addresses: readonly string[], first: number) {
