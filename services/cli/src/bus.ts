@@ -96,7 +96,10 @@ async function findEntry({ addresses, grpc, userToken, timeoutMs }: BusOptions):
       return { address, token, instances: services.flatMap(({ instances }) => instances) };
     } catch (error) {
       if (!(error instanceof BusError)) throw error;
-      if (error.code === 'UNSUPPORTED') return { address, token, instances: undefined };
+      // No keeper, or one that does not tell this user: what he asks for may still be right there.
+      if (error.code === 'UNSUPPORTED' || error.code === 'FORBIDDEN') {
+        return { address, token, instances: undefined };
+      }
       if (error.code !== 'UNAVAILABLE' && error.code !== 'TIMEOUT') throw error;
     } finally {
       client.close();
