@@ -14,13 +14,16 @@ const PATIENCE = { timeoutMs: 60_000 };
 /** The services of a bus in the order in which they are started when each has its own process. */
 const SERVICES = ['keeper', 'storage', 'dispatcher', 'ingest'] as const;
 
-export type Part = (typeof SERVICES)[number] | 'all';
+/** `keeper-2` is there where the keepers stand on etcd and each service has its own process. */
+export type Part = (typeof SERVICES)[number] | 'keeper-2' | 'all';
 
 export interface BusOptions {
   /** Default 'one-process'. */
   mode?: 'one-process' | 'many-processes';
   /** The documents: YAML that begins with `queues:`. */
   documents: string;
+  /** host:port of an etcd for the keepers; without it the keeper is embedded, and the only one. */
+  etcd?: string;
   /** Further settings, as `--set` takes them. */
   settings?: readonly string[];
 }
@@ -59,7 +62,7 @@ interface Ports {
 
 /** Starts a bus in a temporary folder on free ports; resolves when every process is ready. */
 export async function startBus(options: BusOptions): Promise<Bus> {
-  const parts: readonly Part[] = options.mode === 'many-processes' ? SERVICES : ['all'];
+  const parts = partsOf(options);
   const dir = tempDir('bus');
   const file = join(dir, 'malabar.yaml');
   mkdirSync(join(dir, 'data'));
@@ -100,6 +103,11 @@ export async function startBus(options: BusOptions): Promise<Bus> {
   };
 }
 
+function partsOf({ mode, etcd }: BusOptions): readonly Part[] {
+  if (mode !== 'many-processes') return ['all'];
+  return etcd === undefined ? SERVICES : ['keeper-2', ...SERVICES];
+}
+
 async function choosePorts(parts: readonly Part[]): Promise<Ports> {
   const grpc = {} as Record<Part, number>;
   const ops = {} as Record<Part, number>;
@@ -120,7 +128,8 @@ interface PartOptions {
 }
 
 function startPart(part: Part, { dir, file, ports, parts, options }: PartOptions): Promise<Server> {
-  const keeper = parts.includes('keeper') ? ports.grpc.keeper : undefined;
+  const keepers = parts.filter((each) => each.startsWith('keeper'));
+  const addresses = keepers.map((each) => `127.0.0.1:${ports.grpc[each]}`);
   const settings = [
     `data=${join(dir, 'data')}`,
     `grpc.listen=127.0.0.1:${ports.grpc[part]}`,
@@ -128,12 +137,13 @@ function startPart(part: Part, { dir, file, ports, parts, options }: PartOptions
     `ingest.redis.listen=127.0.0.1:${ports.redis}`,
     `ingest.pepperbus.listen=127.0.0.1:${ports.pepperbus}`,
     `ingest.http.listen=127.0.0.1:${ports.http}`,
-    ...(keeper === undefined
+    ...(keepers.length === 0
       ? ['metrics.listen=127.0.0.1:0']
-      : [`addresses.keeper=127.0.0.1:${keeper}`]),
+      : [`addresses.keeper=${addresses.join(',')}`]),
+    ...(options.etcd === undefined ? [] : etcdSettings(options.etcd)),
     ...(options.settings ?? []),
   ];
-  const services = part === 'all' ? [] : [part];
+  const services = part === 'all' ? [] : [part === 'keeper-2' ? 'keeper' : part];
   const sets = settings.flatMap((setting) => ['--set', setting]);
   return spawnServer({
     command: process.execPath,
@@ -142,6 +152,14 @@ function startPart(part: Part, { dir, file, ports, parts, options }: PartOptions
     ready: () => isReady(ports.ops[part]),
     readyTimeoutMs: PATIENCE.timeoutMs,
   });
+}
+
+function etcdSettings(address: string): string[] {
+  return [
+    'keeper.backend=etcd',
+    `keeper.etcd.endpoints=${address}`,
+    'keeper.secret_key=a key that both of the keepers have',
+  ];
 }
 
 async function isReady(port: number): Promise<boolean> {

@@ -73,7 +73,7 @@ everybody who may see the queue may read. By hand, in one release or, without \`
 
 \`\`\`sh
 malabar config set malabar /queues.conf order_paid document '{"topics": {"ship": {"target": "grpc"}}}' --publish
-malabar config diff malabar --from 6
+malabar config diff malabar 6 7
 malabar config rollback malabar 6
 \`\`\`
 
