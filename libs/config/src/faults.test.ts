@@ -52,6 +52,7 @@ const BAD: Array<[text: string, ...lines: string[]]> = [
   ['log: { pretty: yes }', "1:8: log.pretty: 'yes' is not true or false"],
   ['data: 5', "1:1: data: '5' is not text; put it in quotes"],
   ['data:', '1:1: data: is required'],
+  ['node: my host', "1:1: node: 'my host' is not a name: 1 to 128 of A-Z a-z 0-9 _ . : @ -"],
   [
     'ops: { listen: 7490 }',
     "1:8: ops.listen: '7490' is not host:port, e.g. 127.0.0.1:6380 or [::1]:6380",

@@ -147,6 +147,12 @@ export const text = scalar('text', (value) => {
   return value;
 });
 
+/** What the keeper can know an instance or a zone by. */
+export const name = scalar('name', (value) => {
+  if (typeof value === 'string' && /^[A-Za-z0-9_.:@-]{1,128}$/.test(value)) return value;
+  throw new TypeError(`${quoted(value)} is not a name: 1 to 128 of A-Z a-z 0-9 _ . : @ -`);
+});
+
 /** A fraction from 0 to 1. */
 export const fraction = scalar('0 to 1', (value) => {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;

@@ -6,6 +6,7 @@ import {
   duration,
   type Field,
   listen,
+  name,
   oneOf,
   onOff,
   secret,
@@ -148,10 +149,10 @@ function serviceAddresses(service: ServiceName) {
 /** Every setting of a process, by the key of the file. */
 export const settingsFields = {
   data: text.prefault('./data').describe('Folder for everything that the process keeps.'),
-  node: text
+  node: name
     .optional()
     .describe('Name of this process in logs and listings; `<hostname>-<pid>` if not given.'),
-  zone: text
+  zone: name
     .optional()
     .describe(
       'Where this process stands, e.g. a data centre; callers prefer their own zone by policy.',

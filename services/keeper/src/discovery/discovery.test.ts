@@ -5,6 +5,7 @@ import { describeBackends, type Place } from '../backends.suite.js';
 import type { Discovery } from './discovery.js';
 import { instance, policyFile, shown, stage } from './discovery.suite.js';
 import { recordKey } from './keys.js';
+import { Registrar } from './registrar.js';
 
 const TTL_MS = 3_000;
 
@@ -108,6 +109,26 @@ describeBackends('an instance', (place) => {
     await keeper.registrar.register([instance('a')], TTL_MS);
     await keeper.stop();
     expect(shown(await another())).toEqual(['a']);
+  });
+
+  test('is one too many beyond the most that are known; those that are known are renewed', async () => {
+    const at = await place();
+    const { keeper } = await stage(at);
+    const registrar = new Registrar(at.backend, keeper.view, 3);
+    await registrar.register(
+      ['a', 'b'].map((id) => instance(id)),
+      TTL_MS,
+    );
+    const more = ['c', 'd'].map((id) => instance(id));
+    await expect(registrar.register(more, TTL_MS)).rejects.toMatchObject({
+      code: 'BUSY',
+      message: expect.stringContaining('3 instances are registered'),
+    });
+    await registrar.register(
+      ['b', 'c'].map((id) => instance(id)),
+      TTL_MS,
+    );
+    expect(shown(keeper)).toEqual(['a', 'b', 'c']);
   });
 
   test('is shown to its env only', async () => {

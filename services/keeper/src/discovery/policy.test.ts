@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import type { config } from '@malabar/contracts';
+import { parseIni } from '@malabar/typed-config';
 import { expect, test } from 'vitest';
 import { policyFile } from './discovery.suite.js';
 import { policyFaults } from './policy.js';
@@ -36,6 +38,15 @@ test.each<[string, string, [type: string, raw: string], RegExp]>([
   expect(faults).toEqual([
     { file: '/shop.conf', section, key, line: 0, message: expect.stringMatching(message) },
   ]);
+});
+
+test('the example of docs/discovery.md is a policy', () => {
+  const page = readFileSync(new URL('../../../../docs/discovery.md', import.meta.url), 'utf8');
+  const [, example = ''] = /```ini\n([^`]+)```/.exec(page) ?? [];
+  const { sections, faults, warnings } = parseIni('/shop.checkout.conf', example);
+  expect([...faults, ...warnings]).toEqual([]);
+  expect(sections.map(({ name }) => name)).toEqual(['DEFAULT', 'checkout-1']);
+  expect(policyFaults([{ ...good, path: '/shop.checkout.conf', sections }])).toEqual([]);
 });
 
 test('a file in a folder is the policy of no service', () => {

@@ -30,10 +30,12 @@ interface Announced {
 export class Registrar {
   readonly #backend: Backend;
   readonly #view: InstanceView;
+  readonly #knownMax: number;
 
-  constructor(backend: Backend, view: InstanceView) {
+  constructor(backend: Backend, view: InstanceView, knownMax = KNOWN_MAX) {
     this.#backend = backend;
     this.#view = view;
+    this.#knownMax = knownMax;
   }
 
   /**
@@ -132,8 +134,8 @@ export class Registrar {
 
   #checkRoom(instances: readonly InstanceName[]): void {
     const added = instances.filter((name) => this.#view.get(name) === undefined).length;
-    if (added === 0 || this.#view.count + added <= KNOWN_MAX) return;
-    throw new BusError('BUSY', `${KNOWN_MAX} instances are registered; no more are taken`);
+    if (added === 0 || this.#view.count + added <= this.#knownMax) return;
+    throw new BusError('BUSY', `${this.#knownMax} instances are registered; no more are taken`);
   }
 }
 
