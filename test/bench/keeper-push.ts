@@ -9,6 +9,7 @@ import type { Received } from './workers/keeper-nodes.js';
 
 const GOAL_MS = 50;
 const SETTLE_MS = 2_000;
+const WARM_UP = 20;
 const LAST_WAIT_MS = 5_000;
 const IDLE_MS = 5_000;
 
@@ -95,6 +96,10 @@ async function push(
   load: Load,
   publish: (stamp: string) => Promise<Published>,
 ): Promise<void> {
+  for (let at = 0; at < WARM_UP; at++) {
+    await publish(`warm-up-${at}`);
+    await pause(load.periodMs);
+  }
   await nodes.take();
   const published = new Map<string, Published>();
   const before = { keeper: cpuSeconds([keeper.pid]), nodes: cpuSeconds(nodes.pids) };
