@@ -107,8 +107,10 @@ function readQueue(section: config.ConfigSection, withoutSecrets: boolean): Read
   const fail = (path: readonly string[], message: string): void =>
     void faults.push({ path: [DOCUMENT_KEY, ...path], message });
   const parsed = parseJson(document.raw);
-  if (parsed === undefined) fail([], 'is not JSON');
-  if (parsed === undefined) return { faults };
+  if (parsed === undefined) {
+    fail([], 'is not JSON');
+    return { faults };
+  }
   const secrets = new Map(
     section.entries.filter(({ type }) => type === 'secret').map(({ key, raw }) => [key, raw]),
   );

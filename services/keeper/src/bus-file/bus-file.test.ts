@@ -212,6 +212,17 @@ describeBackends('malabar.yaml', (place) => {
     expect(names(await keeper.busConfig())).toEqual(['paid']);
   });
 
+  test('documents that the file does not have any more stay, and the log says so once', async () => {
+    const keeper = await started(await place(), { text: `systems: { shop: }\n${ONE}` });
+    await save(keeper, 'systems: { shop: }\n');
+    await save(keeper, '# again\nsystems: { shop: }\n');
+    expect(keeper.release()).toBe(1);
+    expect(names(await keeper.busConfig())).toEqual(['paid']);
+    expect(keeper.lines().slice(1)).toEqual([
+      'the file says nothing of /queues.conf any more; it stays as it is',
+    ]);
+  });
+
   test('what others change stays until the file says something else', async () => {
     const at = await place();
     const first = await started(at, { text: ONE });

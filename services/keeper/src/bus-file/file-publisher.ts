@@ -75,7 +75,11 @@ export class FilePublisher {
 
   /** The file at the start of a keeper: what was published of it before is no news. */
   async begin(loaded: LoadedConfig): Promise<void> {
-    if (await this.#isSaid(loaded)) return this.#tellWhoWentOn(loaded);
+    if (await this.#isSaid(loaded)) {
+      // What else is in that release was somebody else's.
+      this.#said = await this.#compile(loaded, this.#said ?? []);
+      return this.#tellWhoWentOn(loaded);
+    }
     const [last, ...older] = this.#earlierReleases;
     const stale = this.#options.shared && (await this.#find(loaded, older));
     if (!stale) return this.publish(loaded);
@@ -88,6 +92,7 @@ export class FilePublisher {
 
   /** The file as it was saved: a release, unless it says what it said before or what is in force. */
   async publish(loaded: LoadedConfig): Promise<void> {
+    await this.#tellWhatIsLeftOut(loaded);
     if (await this.#isSaid(loaded)) return;
     for (let round = 1; ; round++) {
       try {
@@ -129,6 +134,22 @@ export class FilePublisher {
   async #isSaid(loaded: LoadedConfig): Promise<boolean> {
     if (this.#said === undefined) return false;
     return covers(this.#said, await this.#compile(loaded, this.#said));
+  }
+
+  /** To say nothing of queues any more is not to say that there are none. */
+  async #tellWhatIsLeftOut(loaded: LoadedConfig): Promise<void> {
+    const said = this.#said ?? [];
+    const files = await this.#compile(loaded, said);
+    const isLeft = ({ path }: config.ConfigFile): boolean =>
+      files.some((file) => file.path === path);
+    const { log, path } = this.#options;
+    for (const { path: left } of said.filter((file) => !isLeft(file))) {
+      log.warn(
+        { file: path, left },
+        `the file says nothing of ${left} any more; it stays as it is`,
+      );
+    }
+    this.#said = this.#said?.filter(isLeft);
   }
 
   async #tellWhoWentOn(loaded: LoadedConfig): Promise<void> {
