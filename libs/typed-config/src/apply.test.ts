@@ -138,6 +138,15 @@ test('a file with a key twice is a fault, each told', () => {
   );
 });
 
+test.each(['int', '[]bool', 'time.Duration', 'json'])(
+  'a text in the place of a secret is not shown when it is no %s',
+  (type) => {
+    expect(faultOf(before, setKey('/b.conf', 'pw', 'hunter2', { type }))).toBe(
+      `/b.conf [DEFAULT] pw: the text in the place of the secret is no ${type}`,
+    );
+  },
+);
+
 test('a masked secret is kept: one key, a put file, an imported text', () => {
   const [, masked] = maskFiles(before);
   expect(JSON.stringify(masked)).not.toContain('hunter2');

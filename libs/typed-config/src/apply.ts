@@ -148,8 +148,12 @@ class Edit {
     if (type === undefined) throw new Refusal(place, unknownType(named));
     demand(place, keyFault(key));
     if (type === 'secret' && raw === MASK) return kept(file, section, key);
-    demand(place, valueFault(type, raw));
-    const warnings = warn ? valueWarnings(type, raw) : [];
+    const fault = valueFault(type, raw);
+    const before = file.get(section, key);
+    // The text that takes a secret's place may be the secret, typed once more.
+    const hidden = before !== undefined && isSecret(before);
+    demand(place, fault && hidden ? `the text in the place of the secret is no ${type}` : fault);
+    const warnings = warn && !hidden ? valueWarnings(type, raw) : [];
     for (const message of warnings) this.warnings.push(faultAt(place, message));
     return { key, type, raw };
   }
