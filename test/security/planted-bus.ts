@@ -3,10 +3,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { type Client, connect, type ServiceDefinition } from '@malabar/rpc';
-import { type EtcdServer, etcdServer, type RunResult, run, tempDir } from '@malabar/testkit';
+import { type EtcdServer, etcdServer, run as runProcess, tempDir } from '@malabar/testkit';
+import { memoryContext } from '../../services/cli/src/context.suite.js';
+import { run } from '../../services/cli/src/program.js';
 import { type Bus, MALABAR, startBus } from '../harness/bus.js';
 import { readFolder } from './files.js';
-import type { Collected, Planted } from './needles.js';
+import { type Collected, findLeaks, type Planted } from './needles.js';
 
 /** Where secrets stand that the test knows before anything runs. */
 export const SECRETS = [
@@ -38,6 +40,7 @@ export class PlantedBus {
   readonly #secrets = new Map<string, string>();
   readonly #folder = tempDir('secrets');
   readonly #harvested = new Map<string, string>();
+  #keptByEtcd: Collected[] = [];
   #bus: Bus | undefined;
   #etcd: EtcdServer | undefined;
 
@@ -118,35 +121,40 @@ queues:
   }
 
   /** Runs the command as a user; nobody if there is none. What it prints is collected. */
-  async cli(
-    args: readonly string[],
-    { user = 'nobody', input, env }: CliOptions = {},
-  ): Promise<RunResult> {
-    const result = await this.unseen(args, { user, input, env });
-    this.collect(`malabar ${args.join(' ')}`, `${result.stdout}\n${result.stderr}`);
+  async cli(args: readonly string[], options: CliOptions = {}): Promise<void> {
+    const text = await this.unseen(args, options);
+    this.collect(`malabar ${args.join(' ')}`, text);
     this.harvest();
-    return result;
   }
 
-  /** The same for what is meant to show a secret. */
-  unseen(
-    args: readonly string[],
-    { user = 'nobody', input, env }: CliOptions = {},
-  ): Promise<RunResult> {
-    const home = join(this.#folder, `home-${user}`);
-    mkdirSync(home, { recursive: true });
-    const all = [MALABAR, ...args, '--address', this.keeper];
-    return run(process.execPath, all, {
-      input: input ?? '',
-      env: { HOME: home, XDG_CONFIG_HOME: '', ...env },
+  /** The same for what is meant to show a secret; what it printed. */
+  async unseen(args: readonly string[], options: CliOptions = {}): Promise<string> {
+    const { user = 'nobody', input = '', env, ends = 0 } = options;
+    const context = memoryContext({
+      input,
+      env: { HOME: this.#home(user), ...env },
       cwd: this.#folder,
-      timeoutMs: 60_000,
     });
+    const local = args[0] === 'config' && ['check', 'show'].includes(args[1] as string);
+    const all = local ? args : [...args, '--address', this.keeper];
+    const code = await run(all, context);
+    const { lines, notes } = context.terminal;
+    const text = [...lines, ...notes].join('\n');
+    if (code !== ends) throw new Error(`malabar ${args.join(' ')} ended with ${code}: ${text}`);
+    return text;
+  }
+
+  /** The same in a process of its own. */
+  async process(args: readonly string[], user: string): Promise<void> {
+    const all = [MALABAR, ...args, '--address', this.keeper];
+    const env = { HOME: this.#home(user), XDG_CONFIG_HOME: '' };
+    const { stdout, stderr } = await runProcess(process.execPath, all, { env, timeoutMs: 60_000 });
+    this.collect(`malabar ${args.join(' ')}`, `${stdout}\n${stderr}`);
   }
 
   /** The session that `malabar login` keeps for a user. */
   sessionOf(user: string): string {
-    const file = join(this.#folder, `home-${user}`, '.config', 'malabar', 'sessions.json');
+    const file = join(this.#home(user), '.config', 'malabar', 'sessions.json');
     const [session] = Object.values<{ token: string }>(JSON.parse(readFileSync(file, 'utf8')));
     return session?.token ?? '';
   }
@@ -189,11 +197,24 @@ queues:
   /** Every file of the bus and of etcd, and the command lines of the processes. */
   collectFiles(): void {
     this.collected.push(...readFolder(this.bus.dir));
-    if (this.#etcd) this.collected.push(...readFolder(this.#etcd.dir));
+    // Etcd keeps its own passwords as it likes; what we give it to keep is ours.
+    if (this.#etcd) this.#keptByEtcd = readFolder(this.#etcd.dir);
     for (const part of this.bus.parts) {
       const file = `/proc/${this.bus.pid(part)}/cmdline`;
       this.collect(file, readFileSync(file));
     }
+  }
+
+  #home(user: string): string {
+    const home = join(this.#folder, `home-${user}`);
+    mkdirSync(home, { recursive: true });
+    return home;
+  }
+
+  /** Every place where a secret stands that nobody should read. */
+  leaks(): string[] {
+    const ours = this.planted.filter(({ name }) => name !== 'etcdPassword');
+    return [...findLeaks(this.collected, this.planted), ...findLeaks(this.#keptByEtcd, ours)];
   }
 
   /** An etcd in which `keeper` may use what begins with `/malabar`. */
@@ -222,4 +243,6 @@ interface CliOptions {
   user?: string;
   input?: string;
   env?: Record<string, string>;
+  /** The exit code that it must end with. */
+  ends?: number;
 }
