@@ -28,6 +28,8 @@ afterAll(() => bus?.stop());
 const publish = (value: string) =>
   malabar.ok('config', 'set', 'shop', '/app.conf', 'DEFAULT', 'size', value, '--publish');
 
+const soon = <T>(check: () => T | Promise<T>) => eventually(check, SLOW);
+
 const written = (name = 'app.json') => JSON.parse(readFileSync(join(folder, name), 'utf8'));
 
 /** Starts an agent by a file as deploy/examples/agent.yaml shows it; `limit` is one of the shell. */
@@ -58,45 +60,44 @@ const refusal = async (): Promise<string> => {
 test('several files follow a domain, each in its form', async () => {
   const form = (format: string) => ({ file: join(folder, `app.${format}`), format, mode: '0600' });
   await start(outputs(form('json'), form('yaml'), form('ini'), form('php')));
-  await eventually(() => expect(existsSync(join(folder, 'app.php'))).toBe(true), SLOW);
+  await soon(() => expect(existsSync(join(folder, 'app.php'))).toBe(true));
   expect(written()).toEqual({ app: { size: '1' } });
   expect(readFileSync(join(folder, 'app.yaml'), 'utf8')).toBe('app:\n  size: "1"\n');
   expect(statSync(join(folder, 'app.php')).mode & 0o777).toBe(0o600);
   await publish('2');
-  await eventually(() => expect(readFileSync(join(folder, 'app.ini'), 'utf8')).toContain('= 2'));
+  await soon(() => expect(readFileSync(join(folder, 'app.ini'), 'utf8')).toContain('= 2'));
 });
 
 test('a reload command that fails refuses the release, and the old file is back', async () => {
   const file = join(folder, 'app.json');
   const reload = ['/bin/sh', '-c', `grep -q bad ${file} && { echo bad size >&2; exit 1; }; true`];
   await start(outputs({ file, format: 'json', reload }));
-  await eventually(() => expect(written().app.size).toBe('2'), SLOW);
+  await soon(() => expect(written().app.size).toBe('2'));
   await publish('bad');
-  await eventually(async () => expect(await refusal()).toMatch(/^reload: .*bad size$/), SLOW);
+  await soon(async () => expect(await refusal()).toMatch(/^reload: .*bad size$/));
   expect(written().app.size).toBe('2');
   await publish('3');
-  await eventually(() => expect(written().app.size).toBe('3'), SLOW);
-  await eventually(async () => expect(await refusal()).toBe(''), SLOW);
+  await soon(() => expect(written().app.size).toBe('3'));
+  await soon(async () => expect(await refusal()).toBe(''));
 });
 
 test('a file that has no room refuses the release, and the old one stays', async () => {
   const file = join(folder, 'app.json');
   // The kernel lets this process write no file above 4 KiB, as if the disk were full.
   await start(outputs({ file, format: 'json' }), 'ulimit -f 8');
-  await eventually(
-    async () => expect(await malabar.ok('config', 'who', 'shop')).toMatch(/agent-1 .* ok$/m),
-    SLOW,
+  await soon(async () =>
+    expect(await malabar.ok('config', 'who', 'shop')).toMatch(/agent-1 .* ok$/m),
   );
   await publish('x'.repeat(10_000));
-  await eventually(async () => expect(await refusal()).toBe(`cannot write ${file}: EFBIG`), SLOW);
+  await soon(async () => expect(await refusal()).toBe(`cannot write ${file}: EFBIG`));
   expect(written().app.size).toBe('3');
   await publish('4');
-  await eventually(() => expect(written().app.size).toBe('4'), SLOW);
+  await soon(() => expect(written().app.size).toBe('4'));
 });
 
 test('an agent ends with 0 at SIGTERM and leaves its files', async () => {
   await start(outputs({ file: join(folder, 'app.json'), format: 'json' }));
-  await eventually(() => expect(agent?.log()).toContain('configuration applied'), SLOW);
+  await soon(() => expect(agent?.log()).toContain('configuration applied'));
   agent?.kill('SIGTERM');
   expect(await agent?.exited).toEqual({ code: 0, signal: null });
   expect(written().app.size).toBe('4');
@@ -116,13 +117,13 @@ test('with the keeper down an agent starts from its snapshot', async () => {
   const settings = { ...outputs({ file, format: 'json' }), snapshot: join(bus.dir, 'snapshots') };
   await start(settings);
   const snapshot = join(bus.dir, 'snapshots', 'agent-1.snapshot');
-  await eventually(() => expect(existsSync(snapshot)).toBe(true), SLOW);
+  await soon(() => expect(existsSync(snapshot)).toBe(true));
   await agent?.stop();
   await bus.kill('all', 'SIGKILL');
   rmSync(file);
   await start(settings);
-  await eventually(() => expect(written().app.size).toBe('4'), SLOW);
+  await soon(() => expect(written().app.size).toBe('4'));
   await bus.start('all');
   await publish('5');
-  await eventually(() => expect(written().app.size).toBe('5'), SLOW);
+  await soon(() => expect(written().app.size).toBe('5'));
 });

@@ -1,6 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { config } from '@malabar/contracts';
+import { connect, type RemoteClient } from '@malabar/rpc';
 import { eventually } from '@malabar/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Bus, startBus } from '../harness/bus.js';
@@ -12,48 +14,41 @@ const NODES = 50;
 const PATIENCE = { timeoutMs: 60_000 };
 const EXIT = { notAllowed: 5, refused: 6 };
 
-interface Node {
-  id: string;
-  release: number;
-  offered: number;
-  refusal: string;
-}
-
 let bus: Bus;
 let malabar: CommandLine;
+let keeper: RemoteClient<config.ConfigServiceDefinition>;
 let crowd: Follower;
 
 beforeAll(async () => {
   bus = await startBus({ documents: 'systems: { shop: {} }\nqueues: {}\n' });
   malabar = commandLine(bus);
+  keeper = connect(config.ConfigServiceDefinition, { address: addressOf(bus) });
   await malabar.ok('config', 'domain', 'shop', '--create', '--system', 'shop');
   writeFileSync(join(bus.dir, 'app.conf'), 'size int = 1\npassword secret = first secret\n');
   await malabar.ok('config', 'import', 'shop', 'app.conf', '--publish');
-  crowd = await nodeProgram(CROWD, [
-    `127.0.0.1:${bus.ports.grpc.all}`,
-    'shop',
-    '/app.conf',
-    `${NODES}`,
-  ]);
+  crowd = await nodeProgram(CROWD, [addressOf(bus), 'shop', '/app.conf', `${NODES}`]);
   await runs((nodes) => expect(nodes.filter(({ release }) => release === 1)).toHaveLength(NODES));
 });
 
 afterAll(async () => {
   await crowd?.stop();
+  keeper?.close();
   await bus?.stop();
 });
+
+const addressOf = ({ ports }: Bus): string => `127.0.0.1:${ports.grpc.all}`;
 
 const set = (key: string, value: string) =>
   malabar.ok('config', 'set', 'shop', '/app.conf', 'DEFAULT', key, value);
 
 /** Waits until the list of nodes is as it should be. */
-function runs(check: (nodes: Node[]) => void): Promise<void> {
+function runs(check: (nodes: config.Node[]) => void): Promise<void> {
   return eventually(async () => {
-    check((await malabar.json<{ nodes: Node[] }>('config', 'who', 'shop')).nodes);
+    check((await keeper.listNodes({ domain: 'shop', onlyHere: false })).nodes);
   }, PATIENCE);
 }
 
-const on = (nodes: Node[], release: number): string[] =>
+const on = (nodes: config.Node[], release: number): string[] =>
   nodes.filter((node) => node.release === release).map(({ id }) => id);
 
 /** What the nodes have printed of a release: who took it over. */

@@ -21,6 +21,8 @@ import { type Follower, follower, nodeProgram } from '../harness/nodes.js';
 const NODES = fileURLToPath(new URL('../compat/keeper-nodes/', import.meta.url));
 const PAGE = new URL('../../docs/keeper.md', import.meta.url);
 const PYTHON_PROGRAM = /```python\n([\s\S]*?)```/.exec(readFileSync(PAGE, 'utf8'))?.[1] ?? '';
+/** Processes start slowly on a machine that runs all tests at once. */
+const PATIENCE = { timeoutMs: 60_000 };
 const SUBSCRIPTIONS = ['/types.conf/127.0.0.1:80', '/zy/global.conf/SEC'];
 
 const requirements = [
@@ -83,7 +85,7 @@ for (const { backend, more } of kinds) {
       await malabar.ok('config', 'generate', '--lang', 'ts', '--domain', 'shop', '--out', out);
       const args = [addressOf(bus), 'node-1', 'shop', out, ...SUBSCRIPTIONS];
       node = await nodeProgram(join(NODES, 'follow.ts'), args);
-      await eventually(() => expect(node.lines()).toMatchObject([{ release: 1, ...inNode }]));
+      await soon(() => expect(node.lines()).toMatchObject([{ release: 1, ...inNode }]));
     });
 
     test('a program in Python has them over plain gRPC, as docs/keeper.md shows', async () => {
@@ -97,7 +99,7 @@ for (const { backend, more } of kinds) {
           ready: () => true,
         }),
       );
-      await eventually(() => expect(python.lines()).toMatchObject([{ release: 1, ...inJson }]));
+      await soon(() => expect(python.lines()).toMatchObject([{ release: 1, ...inJson }]));
     });
 
     test('a script in PHP has them from the file of an agent', async () => {
@@ -136,18 +138,18 @@ for (const { backend, more } of kinds) {
       );
       const types = { ids: [5, -6], workers: 12 };
       const changed = { release: 2, types, global: { a: 'new' } };
-      await eventually(() => expect(node.lines().at(-1)).toMatchObject(changed));
-      await eventually(() => expect(python.lines().at(-1)).toMatchObject(changed));
-      await eventually(async () => {
+      await soon(() => expect(node.lines().at(-1)).toMatchObject(changed));
+      await soon(() => expect(python.lines().at(-1)).toMatchObject(changed));
+      await soon(async () => {
         const seen = await inPhp(file);
         expect(seen.types).toMatchObject({ ids: ['array', [5, -6]], workers: ['int', 12] });
         expect(seen.global.a).toBe('new');
       });
-      await eventually(() => expect(readFileSync(`${file}.reloads`, 'utf8')).toContain('reloaded'));
+      await soon(() => expect(readFileSync(`${file}.reloads`, 'utf8')).toContain('reloaded'));
     });
 
     test('who shows which release each of them runs', async () => {
-      await eventually(async () => {
+      await soon(async () => {
         const { nodes, silentKeepers } = await malabar.json<Nodes>('config', 'who', 'shop');
         expect(silentKeepers).toEqual([]);
         expect(nodes).toMatchObject([
@@ -157,7 +159,7 @@ for (const { backend, more } of kinds) {
         ]);
       });
       await node.stop();
-      await eventually(async () => {
+      await soon(async () => {
         const shown = await malabar.ok('config', 'who', 'shop');
         expect(shown).toMatch(/node-1 .* has left$/m);
       });
@@ -258,6 +260,8 @@ function keeperSettings(etcd: EtcdServer | undefined): string[] {
     `keeper.secret_key=${secretKey}`,
   ];
 }
+
+const soon = <T>(check: () => T | Promise<T>) => eventually(check, PATIENCE);
 
 const addressOf = (bus: Bus): string => `127.0.0.1:${bus.ports.grpc.all}`;
 
