@@ -81,6 +81,8 @@ export interface Start {
   path: string;
   n: number | null;
   pid: number;
+  /** Further things that the application says of itself. */
+  [further: string]: unknown;
 }
 
 /** A file for the `record` of jobs, and what it holds. */
