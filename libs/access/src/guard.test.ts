@@ -260,6 +260,14 @@ test('a request that names nothing needs the right to everything', async () => {
   expect(refused).toBe('FORBIDDEN');
 });
 
+test('a method without a rule is not served', async () => {
+  const methods = { listDomains: async () => ({ domains: [] }) };
+  const none = {} as Rules<config.ConfigServiceDefinition>;
+  await expect(serving(config.ConfigServiceDefinition, methods, none)).rejects.toThrow(
+    'nothing says who may call ConfigService.listDomains',
+  );
+});
+
 test('a method that the implementation lacks stays unimplemented', async () => {
   const rules = {
     listDomains: somewhere(access.Role.VIEWER),

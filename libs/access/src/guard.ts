@@ -73,9 +73,11 @@ export function guard<D extends ServiceDefinition>(
 ): Implementation<D> {
   const methods = implementation as unknown as Methods;
   const guarded = Object.entries(definition.methods).flatMap(([name, method]) => {
-    const rule = rules[name as keyof Rules<D>] as Rule<unknown, unknown>;
+    const rule = rules[name as keyof Rules<D>] as Rule<unknown, unknown> | undefined;
     const run = methods[name]?.bind(implementation) as AnyRun | undefined;
-    return run ? [[name, guardMethod(method, run, rule, authenticate)]] : [];
+    if (run === undefined) return [];
+    if (rule === undefined) throw new Error(`nothing says who may call ${definition.name}.${name}`);
+    return [[name, guardMethod(method, run, rule, authenticate)]];
   });
   return Object.fromEntries(guarded);
 }
