@@ -250,6 +250,21 @@ needs(describe, ...requirements)('tasks on the PHP package', () => {
     expect(starts()).toHaveLength(1);
   });
 
+  test('without pcntl a worker is one process, which ends its job on SIGTERM too', async () => {
+    const { record, starts } = recordFile();
+    const ini = ['disable_functions=pcntl_fork'];
+    const single = await startWorker({ bus, ini, args: ['brief/act'] });
+    open.push(single);
+    const [id = ''] = await publish(bus, 'brief', { record, do: 'sleep', seconds: 0.5 });
+    await eventually(() => starts().length > 0);
+    expect(starts()[0]?.pid).toBe(single.pid);
+    single.kill('SIGTERM');
+    expect(await single.exited).toEqual({ code: 0, signal: null });
+    expect(await deliveryOf(bus, id)).toMatchObject({ state: DONE, history: [] });
+    const many = await startWorker({ bus, ini, args: ['--processes', '2', 'brief/act'] });
+    expect((await many.exited).code).toBe(2);
+  });
+
   test('a process has its share of jobs, and is then started anew', async () => {
     const { record, starts } = recordFile();
     const other = await startWorker({ bus, args: ['--max-jobs', '2', 'brief/act'] });

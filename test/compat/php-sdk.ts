@@ -46,15 +46,18 @@ export interface WorkerOptions {
   /** Arguments of malabar-worker behind `--bootstrap`. */
   args: readonly string[];
   bootstrap?: string;
+  /** Further settings of php.ini. */
+  ini?: readonly string[];
 }
 
 /** A real malabar-worker; it ends with the test that stops it. */
-export function startWorker({ bus, args, bootstrap }: WorkerOptions): Promise<Server> {
-  const ini = ['-d', 'memory_limit=64M', '-d', 'display_errors=0'];
+export function startWorker({ bus, args, bootstrap, ini }: WorkerOptions): Promise<Server> {
+  const settings = ['memory_limit=64M', 'display_errors=0', ...(ini ?? [])];
+  const flags = settings.flatMap((setting) => ['-d', setting]);
   const file = bootstrap ?? `${APPLICATION}tasks.php`;
   return spawnServer({
     command: 'php8.2',
-    args: [...ini, `${PACKAGE}bin/malabar-worker`, '--bootstrap', file, ...args],
+    args: [...flags, `${PACKAGE}bin/malabar-worker`, '--bootstrap', file, ...args],
     env: { BUS: `127.0.0.1:${bus.ports.redis}` },
     ready: () => true,
   });
