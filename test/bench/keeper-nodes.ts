@@ -36,7 +36,8 @@ export async function startKeeperNodes(address: string, count: number): Promise<
 async function startNodes(address: string, first: number, count: number): Promise<ChildProcess> {
   // The libraries as they were built: tsx would wrap every closure of the sources. And room for what
   // hundreds of nodes leave behind at once, which alone in its process each would not notice.
-  const execArgv = ['--import', 'tsx', '--max-semi-space-size=64'];
+  const room = ['--min-semi-space-size=64', '--max-semi-space-size=64'];
+  const execArgv = ['--import', 'tsx', ...room];
   const child = fork(WORKER, [address, String(first), String(count)], { execArgv });
   await Promise.race([
     once(child, 'message'),

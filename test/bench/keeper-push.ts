@@ -47,7 +47,7 @@ export async function benchKeeperPush(scale: number): Promise<void> {
 
 async function measure(backend: BackendName, load: Load): Promise<void> {
   console.log(
-    `\npush to ${load.nodes} nodes, ${load.name}, ${backend}: ${load.changes} changes, one each ${load.periodMs} ms`,
+    `\npush of ten keys, ${load.name}, to ${load.nodes} nodes, ${backend}: ${load.changes} changes, one each ${load.periodMs} ms`,
   );
   const keeper = await startKeeper(backend);
   try {
@@ -80,7 +80,7 @@ async function publisher(
     await client.publish(config.PublishRequest.fromPartial(request as config.PublishRequest));
     return { calledAtMs, answeredAtMs: now() };
   };
-  const others = Array.from({ length: 20 }, (_, at) => set(`key_${at}`, String(at)));
+  const others = Array.from({ length: 8 }, (_, at) => set(`key_${at}`, String(at)));
   await publish([set('stamp', 'first'), set('text', 'x'.repeat(bytes)), ...others]);
   return (stamp) => publish([set('stamp', stamp)]);
 }

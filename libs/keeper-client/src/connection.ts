@@ -31,7 +31,7 @@ export function connectKeeper(options: ConnectionOptions): KeeperServices & { cl
   const { addresses, random = Math.random, ...rest } = options;
   if (addresses.length === 0) throw new BusError('INVALID', 'no address of a keeper is given');
   const order = rotated(addresses, Math.floor(random() * addresses.length));
-  const settings = { ...rest, address: async () => order };
+  const settings = { ...rest, address: async () => order, retries: false };
   const clients = {
     sync: connect(sync.SyncServiceDefinition, settings),
     discovery: connect(discovery.DiscoveryServiceDefinition, settings),

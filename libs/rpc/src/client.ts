@@ -34,6 +34,11 @@ export interface ConnectOptions {
   token?: Token;
   /** A TCP connection of its own; otherwise all clients of one address share theirs. */
   ownConnection?: boolean;
+  /**
+   * Whether gRPC may call again by itself where a server that stops has not looked at the call;
+   * default true. Who connects anew anyway saves a tenth of what each message costs.
+   */
+  retries?: boolean;
 }
 
 /** A client over gRPC. Connects at the first call, reconnects by itself. */
@@ -57,9 +62,9 @@ type AnyStream = ClientDuplexStream<unknown, unknown>;
 /** Opens nothing yet: a service that is away is an error of the calls, not of `connect`. */
 export function connect<D extends ServiceDefinition>(
   definition: D,
-  { address, tls, token, ownConnection }: ConnectOptions,
+  { address, token, ...settings }: ConnectOptions,
 ): RemoteClient<D> {
-  const link = new Link({ source: address, tls, ownConnection, what: definition.fullName });
+  const link = new Link({ source: address, ...settings, what: definition.fullName });
   const calls = new Set<Call>();
   const client: Record<string, unknown> = {};
   for (const [key, method] of Object.entries(definition.methods)) {

@@ -26,6 +26,8 @@ const OPTIONS = {
 // grpc-js shares connections among all channels of a process that have the same options.
 const OWN_CONNECTION = { 'grpc.use_local_subchannel_pool': 1 };
 
+const NO_RETRIES = { 'grpc.enable_retries': 0 };
+
 /** A gRPC connection to one address. */
 export interface Connection {
   address: string;
@@ -52,10 +54,16 @@ export class Link {
     source: AddressSource;
     tls?: TlsOptions;
     ownConnection?: boolean;
+    retries?: boolean;
     what: string;
   }) {
     this.#source = options.source;
-    this.#options = options.ownConnection ? { ...OPTIONS, ...OWN_CONNECTION } : OPTIONS;
+    const { ownConnection = false, retries = true } = options;
+    this.#options = {
+      ...OPTIONS,
+      ...(ownConnection && OWN_CONNECTION),
+      ...(!retries && NO_RETRIES),
+    };
     this.#tls = options.tls;
     this.#what = options.what;
   }

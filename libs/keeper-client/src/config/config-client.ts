@@ -41,6 +41,10 @@ export interface ConfigSubscription {
 
 /** Name and version of this library, as `who` shows it. */
 const CLIENT = 'malabar-node/0.1.0';
+// A report is in no hurry: the keeper tells the other nodes of a change first, and what is published
+// faster than this is skipped for something newer.
+const REPORT_MS_MIN = 20;
+const REPORT_MS_MAX = 60;
 const OVERRIDE_TAG = 'malabar.override';
 const OVERRIDE_TAG_LENGTH_MAX = 200;
 
@@ -50,6 +54,9 @@ export class ConfigClient {
   readonly #followers = new Map<string, DomainFollower>();
   /** The release that was last reported of each domain on the stream that stands. */
   readonly #reported = new Map<string, number>();
+  /** What waits to be reported. */
+  readonly #reports = new Map<string, sync.Report>();
+  #cancelReports: (() => void) | undefined;
   readonly #denied = new Map<string, string>();
   #overrides: Overrides = new Map();
   #overrideFile: OverrideFile | undefined;
@@ -98,6 +105,7 @@ export class ConfigClient {
   /** Ends the stream; calls nobody any more. Resolves when the snapshot is on disk. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#cancelReports?.();
     this.#stream?.stop();
     this.#overrideFile?.stop();
     for (const follower of this.#followers.values()) follower.stop();
@@ -131,7 +139,7 @@ export class ConfigClient {
     if (this.#closed) return;
     follower.override(this.#overrides.get(follower.domain) ?? []);
     const config = this.#fromSnapshot(follower);
-    if (config !== undefined) follower.offer({ config, source: 'snapshot' });
+    if (config !== undefined) follower.offer(config, 'snapshot');
     if (this.#stream === undefined) this.#open();
     else this.#stream.restart();
   }
@@ -161,6 +169,7 @@ export class ConfigClient {
       hello: () => this.#hello(),
       onOpen: (keeperId) => {
         this.#reported.clear();
+        this.#reports.clear();
         this.#awaySinceMs = undefined;
         log.info({ keeperId }, 'following the keeper');
       },
@@ -225,7 +234,16 @@ export class ConfigClient {
   #report(domain: string, release: number, refusal: string): void {
     if (this.#reported.get(domain) === release) return;
     this.#reported.set(domain, release);
-    this.#stream?.send({ $case: 'report', value: { domain, release, refusal } });
+    this.#reports.set(domain, { domain, release, refusal });
+    const { clock, random } = this.#options;
+    const delayMs = REPORT_MS_MIN + Math.round((REPORT_MS_MAX - REPORT_MS_MIN) * random());
+    this.#cancelReports ??= clock.after(delayMs, () => this.#sendReports());
+  }
+
+  #sendReports(): void {
+    this.#cancelReports = undefined;
+    for (const value of this.#reports.values()) this.#stream?.send({ $case: 'report', value });
+    this.#reports.clear();
   }
 
   /** One write at a time; what changes meanwhile is in the next one. */

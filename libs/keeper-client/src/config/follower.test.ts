@@ -20,7 +20,7 @@ function follow(onChange: (view: EffectiveView) => void | Promise<void> = () => 
     { log, onReport: (...report) => reports.push(report), onApplied: () => {} },
   );
   const offer = (release: number, port: string): void =>
-    follower.offer({ config: effective(release, { port: ['int', port] }), source: 'keeper' });
+    follower.offer(effective(release, { port: ['int', port] }), 'keeper');
   const errors = () => entries.filter(({ level }) => level === 'error');
   return { follower, reports, seen, offer, errors };
 }

@@ -19,10 +19,13 @@ export interface SubscribeOptions {
   onChange?(changes: ChangeSet, current: EffectiveView): void | Promise<void>;
 }
 
-/** A config and where it was read. */
-export interface Candidate {
-  config: config.EffectiveConfig;
+/** A config that is in force or shall be. */
+interface Candidate {
+  release: number;
+  checksum: string;
   source: 'keeper' | 'snapshot';
+  /** Made when asked for: what is in force is kept as values, not as the message it came in. */
+  config(): config.EffectiveConfig;
 }
 
 export interface FollowerEvents {
@@ -70,25 +73,25 @@ export class DomainFollower {
     return this.#applied?.view;
   }
 
-  /** The config in force, as the keeper sent it. */
+  /** The config in force without what the operator has laid over it, for a snapshot. */
   get config(): config.EffectiveConfig | undefined {
-    return this.#applied?.candidate.config;
+    return this.#applied?.candidate.config();
   }
 
   /** What a keeper should know when the stream opens. */
   hello(): sync.DomainSubscription {
-    const { release = 0, checksum = '' } = this.#newest?.config ?? {};
+    const { release = 0, checksum = '' } = this.#newest ?? {};
     return { domain: this.domain, ...this.asked, release, checksum };
   }
 
   /** A notice of the keeper; true if its content has to be pulled. */
   noticed({ release, checksum, config }: sync.Notice): boolean {
     if (config !== undefined) {
-      this.offer({ config, source: 'keeper' });
+      this.offer(config, 'keeper');
       return false;
     }
     const newest = this.#newest;
-    if (newest?.config.checksum === checksum) {
+    if (newest?.checksum === checksum) {
       this.#confirmed(newest, release);
       return false;
     }
@@ -98,16 +101,16 @@ export class DomainFollower {
   }
 
   /** Takes a config over, now or once the one before is done with. */
-  offer(candidate: Candidate): void {
-    this.#pending = candidate;
-    if (this.#applying === undefined && !this.#stopped) void this.#work();
+  offer(config: config.EffectiveConfig, source: Candidate['source']): void {
+    const { release, checksum } = config;
+    this.#take({ release, checksum, source, config: () => config });
   }
 
   /** Lays other values of the operator over what is in force and what will be. */
   override(overrides: readonly Override[]): void {
     this.#overrides = overrides;
-    const base = this.#newest;
-    if (base !== undefined) this.offer(base);
+    const newest = this.#newest;
+    if (newest !== undefined) this.#take(newest);
   }
 
   /** Calls nobody any more. */
@@ -118,9 +121,14 @@ export class DomainFollower {
 
   /** The keeper offers what we have already, perhaps as another release. */
   #confirmed(newest: Candidate, release: number): void {
-    const same = newest.source === 'keeper' && newest.config.release === release;
-    if (!same) this.offer({ config: { ...newest.config, release }, source: 'keeper' });
+    const same = newest.source === 'keeper' && newest.release === release;
+    if (!same) this.offer({ ...newest.config(), release }, 'keeper');
     else if (newest === this.#applied?.candidate) this.#events.onReport(release, '');
+  }
+
+  #take(candidate: Candidate): void {
+    this.#pending = candidate;
+    if (this.#applying === undefined && !this.#stopped) void this.#work();
   }
 
   get #newest(): Candidate | undefined {
@@ -135,19 +143,20 @@ export class DomainFollower {
       const refusal = await this.#apply(candidate);
       this.#applying = undefined;
       if (this.#stopped) return;
-      if (candidate.source === 'keeper') this.#events.onReport(candidate.config.release, refusal);
+      if (candidate.source === 'keeper') this.#events.onReport(candidate.release, refusal);
     }
   }
 
   /** Returns why it is refused; empty if it is applied. */
   async #apply(candidate: Candidate): Promise<string> {
     const before = this.#applied?.view;
-    const { release, checksum } = candidate.config;
+    const { release, checksum, source } = candidate;
     try {
       const view = this.#view(candidate, before);
       const changes = view.changesFrom(before);
       if (before === undefined || changes.size > 0) await this.#onChange(changes, view);
-      this.#applied = { candidate, view };
+      const config = (): config.EffectiveConfig => view.toConfig();
+      this.#applied = { candidate: { release, checksum, source, config }, view };
       this.#refused = undefined;
       this.#tell(view, changes, before);
       return '';
@@ -161,7 +170,9 @@ export class DomainFollower {
   }
 
   /** An override that does not fit is worth an error, but not the release below it. */
-  #view({ config, source }: Candidate, before: EffectiveView | undefined): EffectiveView {
+  #view(candidate: Candidate, before: EffectiveView | undefined): EffectiveView {
+    const { source } = candidate;
+    const config = candidate.config();
     const overrides = this.#overrides;
     const plain = (): EffectiveView => EffectiveView.of(config, { source, before });
     if (overrides.length === 0) return plain();

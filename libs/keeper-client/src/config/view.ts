@@ -15,11 +15,13 @@ export class EffectiveView {
   readonly source: ConfigSource;
   /** The values that the operator's file has put there, e.g. `redis/timeout`. */
   readonly overridden: readonly string[];
-  private readonly files: Files;
 
   private constructor(
     { domain, release, checksum }: config.EffectiveConfig,
-    files: Files,
+    /** As the keeper has it. */
+    private readonly base: Files,
+    /** As it is in force. */
+    private readonly files: Files,
     { source, overridden }: { source: ConfigSource; overridden: readonly string[] },
   ) {
     this.domain = domain;
@@ -27,7 +29,6 @@ export class EffectiveView {
     this.checksum = checksum;
     this.source = overridden.length > 0 ? 'override' : source;
     this.overridden = overridden;
-    this.files = files;
   }
 
   /**
@@ -46,18 +47,24 @@ export class EffectiveView {
     const files: Files = new Map();
     for (const { name: file, section, values } of effective.files) {
       const place = { file, section };
-      const known = before?.files.get(fileId(place));
+      const known = before?.base.get(fileId(place));
       const now = valuesOf(files, place);
       for (const value of values) {
         now.set(value.key, asBefore(known?.get(value.key), value) ?? readValue(place, value));
       }
     }
-    for (const override of overrides) {
-      const now = valuesOf(files, override);
-      const type = now.get(override.key)?.type ?? 'string';
-      now.set(override.key, readValue(override, { ...override, type }));
-    }
-    return new EffectiveView(effective, files, { source, overridden: overrides.map(placeName) });
+    const overridden = overrides.map(placeName);
+    return new EffectiveView(effective, files, laidOver(files, overrides), { source, overridden });
+  }
+
+  /** The config that was read, without overrides; only what a node needs of it. */
+  toConfig(): config.EffectiveConfig {
+    const { domain, release, checksum } = this;
+    const files = [...this.base].map(([id, values]) => {
+      const [name = '', section = ''] = id.split('\n');
+      return { name, section, values: [...values.values()].map(toEffectiveValue) };
+    });
+    return { domain, release, checksum, files };
   }
 
   /** Every value, by file, section and key. */
@@ -138,6 +145,21 @@ export class EffectiveView {
   secret(file: string, key: string, section?: string): string {
     return this.read('secret', file, key, section);
   }
+}
+
+function laidOver(base: Files, overrides: readonly Override[]): Files {
+  if (overrides.length === 0) return base;
+  const files: Files = new Map([...base].map(([id, values]) => [id, new Map(values)]));
+  for (const override of overrides) {
+    const values = valuesOf(files, override);
+    const type = values.get(override.key)?.type ?? 'string';
+    values.set(override.key, readValue(override, { ...override, type }));
+  }
+  return files;
+}
+
+function toEffectiveValue({ key, type, raw }: ConfigValue): config.EffectiveValue {
+  return { key, type, raw, json: '', file: '', section: '' };
 }
 
 type Written = Pick<config.EffectiveValue, 'key' | 'type' | 'raw'>;

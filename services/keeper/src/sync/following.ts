@@ -134,6 +134,7 @@ export class Following {
   async next(): Promise<sync.SyncResponse | undefined> {
     const { contents } = this.#environment;
     try {
+      this.#checkRight();
       for (;;) {
         const release = this.#offered();
         const content = await contents.get(this.domain, release, this.#wish);
@@ -145,12 +146,15 @@ export class Following {
     }
   }
 
+  #checkRight(): void {
+    if (this.mayReceive) return;
+    const message = `the caller has not the role node in domain ${this.domain}`;
+    throw new BusError('FORBIDDEN', message);
+  }
+
   #offered(): number {
     const { source } = this.#environment;
     const { domain } = this;
-    if (!this.mayReceive) {
-      throw new BusError('FORBIDDEN', `the caller has not the role node in domain ${domain}`);
-    }
     if (!source.domains.has(domain)) {
       throw new BusError('NOT_FOUND', `there is no domain ${domain}`);
     }
