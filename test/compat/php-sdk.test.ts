@@ -1,5 +1,7 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { common } from '@malabar/contracts';
-import { eventually, needs, packages, phpFpm, type Server } from '@malabar/testkit';
+import { eventually, needs, type PhpFpm, packages, phpFpm, type Server } from '@malabar/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Bus, startBus } from '../harness/bus.js';
 import { deliveryOf, ended, recordFile } from './php-application.js';
@@ -19,7 +21,7 @@ needs(describe, ...requirements)('tasks on the PHP package', () => {
   beforeAll(async () => {
     const fpm = await phpFpm({ phpIni: { memory_limit: '64M' } });
     open.push(fpm);
-    bus = await startBus({ documents: documents(fpm.address) });
+    bus = await startBus({ documents: documents(fpm) });
     open.push(bus);
     const topics = ['by_worker/act', 'by_worker/strange'];
     worker = await startWorker({ bus, args: ['--processes', '2', ...topics] });
@@ -276,23 +278,33 @@ needs(describe, ...requirements)('tasks on the PHP package', () => {
   });
 });
 
-function documents(fpm: string): string {
+/** consume.php with a memory of what is done, in its own folder. */
+function rememberingScript({ dir }: PhpFpm): string {
+  const script = join(dir, 'consume-once.php');
+  const store = 'new Malabar\\Idempotence\\FileStore(__DIR__)';
+  const serve = `Malabar\\FastCgi\\Consumer::serve($registry, ${store});`;
+  writeFileSync(script, `<?php $registry = require '${APPLICATION}tasks.php'; ${serve}`);
+  return script;
+}
+
+function documents(fpm: PhpFpm): string {
   const target = (script: string) =>
-    `target: { fastcgi: { address: '${fpm}', script: ${APPLICATION}${script}, ping: false } }, ${retry}`;
+    `target: { fastcgi: { address: '${fpm.address}', script: ${script}, ping: false } }, ${retry}`;
+  const consume = `${APPLICATION}consume.php`;
   const pull = `target: pull, ${retry}`;
   return `
 queues:
   by_fpm:
     topics:
-      act: { ${target('consume.php')}, timeout: 30s }
-      strange: { ${target('consume.php')} }
-      nothing: { ${target('consume.php')} }
+      act: { ${target(consume)}, timeout: 30s }
+      strange: { ${target(consume)} }
+      nothing: { ${target(consume)} }
   by_worker: { topics: { act: { ${pull}, timeout: 30s }, strange: { ${pull} } } }
   legacy:
     topics:
-      closeOrder: { ${target('consume.php')} }
-      reopenOrder: { ${target('consume.php')} }
-  chunked: { topics: { act: { ${target('consume-once.php')}, chunk: 10, concurrency: 1 } } }
+      closeOrder: { ${target(consume)} }
+      reopenOrder: { ${target(consume)} }
+  chunked: { topics: { act: { ${target(rememberingScript(fpm))}, chunk: 10, concurrency: 1 } } }
   brief: { topics: { act: { ${pull}, timeout: 1s } } }
 `;
 }
