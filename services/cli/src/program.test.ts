@@ -8,7 +8,7 @@ function* everyCommand(command: Command, path: string[]): Generator<[string[], C
   for (const child of command.commands) yield* everyCommand(child, [...path, child.name()]);
 }
 
-for (const [path] of everyCommand(createProgram(memoryContext()), [])) {
+for (const [path] of everyCommand(await createProgram(memoryContext()), [])) {
   test(`malabar ${[...path, '--help'].join(' ')} explains itself with examples`, async () => {
     const context = memoryContext();
     expect(await run([...path, '--help'], context)).toBe(0);

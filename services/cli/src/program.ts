@@ -1,19 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { agentCommand } from './commands/agent.js';
-import { configCommand } from './commands/config.js';
-import { demoCommand } from './commands/demo.js';
-import { doctorCommand } from './commands/doctor.js';
-import { jobsCommand } from './commands/jobs.js';
-import { loginCommand, logoutCommand, whoamiCommand } from './commands/login.js';
-import { migrateCommand } from './commands/migrate.js';
-import { pushCommand } from './commands/push.js';
-import { queuesCommand } from './commands/queues.js';
-import { servicesCommand } from './commands/services.js';
-import { startCommand } from './commands/start.js';
-import { tokensCommand } from './commands/tokens.js';
-import { usersCommand } from './commands/users.js';
-import { verifyCommand } from './commands/verify.js';
 import type { CommandContext } from './context.js';
 import { EXIT, type ExitCode } from './exit.js';
 import { failureOf } from './failure.js';
@@ -28,33 +14,38 @@ Examples:
   malabar queues
   malabar doctor`;
 
-/** The whole command. */
-export function createProgram(context: CommandContext): Command {
+type Create = (context: CommandContext) => Command;
+
+/** Loaded when it is used: `malabar queues` need not read what `malabar start` runs. */
+const COMMANDS: Record<string, () => Promise<Create>> = {
+  start: async () => (await import('./commands/start.js')).startCommand,
+  push: async () => (await import('./commands/push.js')).pushCommand,
+  queues: async () => (await import('./commands/queues.js')).queuesCommand,
+  jobs: async () => (await import('./commands/jobs.js')).jobsCommand,
+  config: async () => (await import('./commands/config.js')).configCommand,
+  agent: async () => (await import('./commands/agent.js')).agentCommand,
+  services: async () => (await import('./commands/services.js')).servicesCommand,
+  migrate: async () => (await import('./commands/migrate.js')).migrateCommand,
+  verify: async () => (await import('./commands/verify.js')).verifyCommand,
+  doctor: async () => (await import('./commands/doctor.js')).doctorCommand,
+  login: async () => (await import('./commands/login.js')).loginCommand,
+  logout: async () => (await import('./commands/login.js')).logoutCommand,
+  whoami: async () => (await import('./commands/login.js')).whoamiCommand,
+  users: async () => (await import('./commands/users.js')).usersCommand,
+  tokens: async () => (await import('./commands/tokens.js')).tokensCommand,
+  demo: async () => (await import('./commands/demo.js')).demoCommand,
+};
+
+/** The command `name`, or all of them where there is none of that name. */
+export async function createProgram(context: CommandContext, name = ''): Promise<Command> {
   const program = new Command('malabar')
     .description(
       'Malabar, a task bus: push with any Redis client, delivered to PHP, HTTP and gRPC.',
     )
     .version(version(), '--version', 'print the version')
     .addHelpText('after', EPILOGUE);
-  const commands = [
-    startCommand(context),
-    pushCommand(context),
-    queuesCommand(context),
-    jobsCommand(context),
-    configCommand(context),
-    agentCommand(context),
-    servicesCommand(context),
-    migrateCommand(context),
-    verifyCommand(context),
-    doctorCommand(context),
-    loginCommand(context),
-    logoutCommand(context),
-    whoamiCommand(context),
-    usersCommand(context),
-    tokensCommand(context),
-    demoCommand(context),
-  ];
-  for (const command of commands) program.addCommand(command);
+  const load = Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]] : Object.values(COMMANDS);
+  for (const create of load) if (create) program.addCommand((await create())(context));
   settle(program, context);
   return program;
 }
@@ -62,7 +53,8 @@ export function createProgram(context: CommandContext): Command {
 /** Runs one command line (without node and script) and returns the code to exit with. */
 export async function run(args: readonly string[], context: CommandContext): Promise<ExitCode> {
   try {
-    await createProgram(context).parseAsync(args, { from: 'user' });
+    const program = await createProgram(context, args[0]);
+    await program.parseAsync(args, { from: 'user' });
     return context.exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
