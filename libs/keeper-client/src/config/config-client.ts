@@ -5,6 +5,7 @@ import type { KeeperServices } from '../connection.js';
 import type { KeeperClientLog } from '../log.js';
 import { DomainFollower, type SubscribeOptions } from './follower.js';
 import { OverrideFile, type Overrides } from './override.js';
+import { Reports } from './reports.js';
 import { readSnapshot, type Snapshot, type SnapshotKey, writeSnapshot } from './snapshot.js';
 import { SyncStream } from './stream.js';
 import type { EffectiveView } from './view.js';
@@ -41,10 +42,6 @@ export interface ConfigSubscription {
 
 /** Name and version of this library, as `who` shows it. */
 const CLIENT = 'malabar-node/0.1.0';
-// A report is in no hurry: the keeper tells the other nodes of a change first, and what is published
-// faster than this is skipped for something newer.
-const REPORT_MS_MIN = 20;
-const REPORT_MS_MAX = 60;
 const OVERRIDE_TAG = 'malabar.override';
 const OVERRIDE_TAG_LENGTH_MAX = 200;
 
@@ -52,11 +49,7 @@ const OVERRIDE_TAG_LENGTH_MAX = 200;
 export class ConfigClient {
   readonly #options: ConfigClientOptions;
   readonly #followers = new Map<string, DomainFollower>();
-  /** The release that was last reported of each domain on the stream that stands. */
-  readonly #reported = new Map<string, number>();
-  /** What waits to be reported. */
-  readonly #reports = new Map<string, sync.Report>();
-  #cancelReports: (() => void) | undefined;
+  readonly #reports: Reports;
   readonly #denied = new Map<string, string>();
   #overrides: Overrides = new Map();
   #overrideFile: OverrideFile | undefined;
@@ -70,7 +63,10 @@ export class ConfigClient {
   #awaySinceMs: number | undefined;
 
   constructor(options: ConfigClientOptions) {
+    const { clock, random } = options;
     this.#options = options;
+    const send = (value: sync.Report): void => this.#stream?.send({ $case: 'report', value });
+    this.#reports = new Reports({ clock, random, send });
     this.#awaySinceMs = options.clock.now();
   }
 
@@ -88,7 +84,7 @@ export class ConfigClient {
     }
     const follower = new DomainFollower(options, {
       log: this.#options.log,
-      onReport: (release, refusal) => this.#report(domain, release, refusal),
+      onReport: (release, refusal) => this.#reports.add({ domain, release, refusal }),
       onApplied: () => this.#applied(),
     });
     this.#followers.set(domain, follower);
@@ -105,7 +101,7 @@ export class ConfigClient {
   /** Ends the stream; calls nobody any more. Resolves when the snapshot is on disk. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#cancelReports?.();
+    this.#reports.stop();
     this.#stream?.stop();
     this.#overrideFile?.stop();
     for (const follower of this.#followers.values()) follower.stop();
@@ -168,8 +164,7 @@ export class ConfigClient {
       log,
       hello: () => this.#hello(),
       onOpen: (keeperId) => {
-        this.#reported.clear();
-        this.#reports.clear();
+        this.#reports.forget();
         this.#awaySinceMs = undefined;
         log.info({ keeperId }, 'following the keeper');
       },
@@ -228,22 +223,6 @@ export class ConfigClient {
       { domain, code, reason: message },
       'the keeper does not give this domain',
     );
-  }
-
-  /** Once a release on each stream: a notice that is repeated is no news. */
-  #report(domain: string, release: number, refusal: string): void {
-    if (this.#reported.get(domain) === release) return;
-    this.#reported.set(domain, release);
-    this.#reports.set(domain, { domain, release, refusal });
-    const { clock, random } = this.#options;
-    const delayMs = REPORT_MS_MIN + Math.round((REPORT_MS_MAX - REPORT_MS_MIN) * random());
-    this.#cancelReports ??= clock.after(delayMs, () => this.#sendReports());
-  }
-
-  #sendReports(): void {
-    this.#cancelReports = undefined;
-    for (const value of this.#reports.values()) this.#stream?.send({ $case: 'report', value });
-    this.#reports.clear();
   }
 
   /** One write at a time; what changes meanwhile is in the next one. */

@@ -79,6 +79,7 @@ describeBackends('a program', (place) => {
     const slow = clientNode('slow', { ...following(shop), onChange });
     const quick = clientNode('quick', following(shop));
     await slow.client.ready();
+    await eventually(() => expect(shop.hub.nodes('shop').map((n) => n.release)).toEqual([1, 1]));
     for (let at = 1; at <= 50; at++) await shop.publish([set('a', String(at))]);
     await eventually(() => expect(quick.current()).toBe('50'));
     expect(slow.seen).toEqual(['0']);
@@ -179,7 +180,9 @@ describeBackends('a keeper that goes away', (place) => {
     expect(one.hub.size).toBe(1);
     await one.stop();
     await eventually(() => expect(two.hub.nodes('shop')).toMatchObject([{ release: 1 }]));
-    expect(await two.metrics.registry.metrics()).toContain('notices_total{kind="bare"} 1');
+    await eventually(async () => {
+      expect(await two.metrics.registry.metrics()).toContain('notices_total{kind="bare"} 1');
+    });
     await two.publish([set('a', '2')]);
     await eventually(() => expect(seen).toEqual(['1', '2']));
     const away = logs.filter(({ message }) => message.includes('is away'));
@@ -310,7 +313,10 @@ describeBackends('an override file', (place) => {
       expect(shop.hub.nodes('shop')).toMatchObject([{ release: 1, tags }]);
     });
     await shop.publish([set('a', '2')]);
-    await eventually(() => expect(shop.hub.nodes('shop')).toMatchObject([{ release: 2, tags }]));
+    await eventually(async () => {
+      await clock.advance(100);
+      expect(shop.hub.nodes('shop')).toMatchObject([{ release: 2, tags }]);
+    });
     expect(seen).toEqual(['99']);
     writeFileSync(overrideFile, '');
     await eventually(async () => {
