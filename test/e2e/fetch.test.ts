@@ -124,10 +124,13 @@ test('a wait ends by itself, or at once when a job comes to any of its queues', 
 
 test('a client that leaves while it waits takes no job with it', async () => {
   const [leaving, staying] = [await client(), await client()];
+  const connected = await staying.ask('INFO', 'clients');
   const answer = getjob(leaving, 'FROM', 'waits').catch(() => 'gone');
   await pause(50);
   leaving.close();
   expect(await answer).toBe('gone');
+  // Until the bus has heard of it, it may still give the job to whom it takes for a waiting client.
+  await eventually(async () => expect(await staying.ask('INFO', 'clients')).not.toBe(connected));
   await staying.ask('LPUSH', 'waits', 'for those who stay');
   const [, , body] = await take(staying, 'waits');
   expect(body).toBe('for those who stay');
