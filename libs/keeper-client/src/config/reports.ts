@@ -3,8 +3,8 @@ import type { Clock } from '@malabar/core';
 
 // A report is in no hurry: the keeper tells the other nodes of a change first, and what is published
 // faster than this is skipped for something newer.
-const DELAY_MS_MIN = 20;
-const DELAY_MS_MAX = 60;
+const DELAY_MS_MIN = 50;
+const DELAY_MS_MAX = 100;
 
 export interface ReportsOptions {
   clock: Clock;

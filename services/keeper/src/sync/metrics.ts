@@ -22,11 +22,16 @@ export function createSyncMetrics(metrics: Metrics, nodes: () => number): SyncMe
     'Messages to nodes: notices with their content or bare, and denials.',
     ['kind'],
   );
+  const kinds = {
+    content: notices.labels('content'),
+    bare: notices.labels('bare'),
+    denied: notices.labels('denied'),
+  };
   const pulls = metrics.counter('malabar_keeper_pulls_total', 'Contents that nodes asked for.');
   const refusals = metrics.counter('malabar_keeper_refusals_total', 'Releases that nodes refused.');
   return {
     pushed: (afterMs) => push.observe(afterMs / 1000),
-    noticed: (kind) => notices.inc({ kind }),
+    noticed: (kind) => kinds[kind].inc(),
     pulled: () => pulls.inc(),
     refused: () => refusals.inc(),
   };
