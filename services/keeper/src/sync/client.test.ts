@@ -226,22 +226,19 @@ describeBackends('a keeper that goes away', (place) => {
     );
     await Promise.all(nodes.map(({ client }) => client.ready()));
     await shop.stop();
-    const begin = clock.now();
     calls.length = 0;
-    await eventually(async () => {
-      await clock.advance(1_000);
-      expect(clock.now() - begin).toBeGreaterThanOrEqual(60_000);
-    });
+    for (let second = 0; second < 60; second++) await clock.advance(1_000);
     expect(calls.length).toBeLessThan(50 * 60);
     expect(new Set(calls).size).toBeGreaterThan(calls.length / 4);
     const again = await keeper((await place()).backend, { listen });
     await again.publish([set('a', '2')], {
       expectedRelease: again.store.getDomain('shop').release,
     });
+    const wait = { timeoutMs: 60_000 };
     await eventually(async () => {
       await clock.advance(1_000);
       expect(again.hub.size).toBe(50);
-    });
+    }, wait);
     services.close();
   });
 
