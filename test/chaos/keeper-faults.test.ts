@@ -15,7 +15,7 @@ import { type ConfigService, configClient, FILE, ReleaseLedger, Writer } from '.
 const SECONDS = Number(process.env.KEEPER_FAULT_SECONDS ?? 120);
 const SEED = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
 const NODES = 200;
-const DOMAINS = 10;
+const DOMAINS = 20;
 const WRITERS_PER_DOMAIN = 2;
 const WRITES_PER_SECOND = 100;
 const ELECTIONS = 3;
@@ -137,11 +137,11 @@ function report(seen: {
   trouble: Trouble;
   settledMs: number;
 }): void {
-  const { acknowledged, conflicts, unknown } = seen.ledger;
+  const { written, acknowledged, conflicts, unknown } = seen.ledger;
   const trouble = Object.entries(seen.trouble.counts).map(([name, count]) => `${name} ${count}×`);
   console.log(
-    `keepers for ${SECONDS} s, seed ${SEED}: ${acknowledged} releases acknowledged, ${conflicts} conflicts, ` +
-      `${unknown} of unknown outcome; ${seen.history.length} holdings; ${trouble.join(', ')}; ` +
+    `keepers for ${SECONDS} s, seed ${SEED}: ${Math.round(written / SECONDS)} writes/s, ${acknowledged} ` +
+      `acknowledged, ${conflicts} conflicts, ${unknown} of unknown outcome; ${seen.history.length} holdings; ${trouble.join(', ')}; ` +
       `all ${NODES} nodes up to date after ${Math.round(seen.settledMs)} ms`,
   );
 }

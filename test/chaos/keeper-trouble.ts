@@ -4,6 +4,7 @@ import type { Keepers } from '../harness/keepers.js';
 /** Makes trouble for keepers, one after the other, until the time is over; then all is well again. */
 export class Trouble {
   readonly counts: Record<string, number> = {};
+  #ahead: Array<[name: string, run: () => Promise<unknown>]> = [];
 
   constructor(
     private readonly keepers: Keepers,
@@ -14,7 +15,7 @@ export class Trouble {
     const endAtMs = performance.now() + ms;
     while (performance.now() < endAtMs) {
       await this.#between(1000, 4000);
-      const [name, run] = this.#pick(Object.entries(this.#kinds));
+      const [name, run] = this.#next();
       this.counts[name] = (this.counts[name] ?? 0) + 1;
       await run();
     }
@@ -49,6 +50,13 @@ export class Trouble {
       await this.keepers.start(keeper);
     },
   };
+
+  /** Each kind once, in another order each time. */
+  #next(): [name: string, run: () => Promise<unknown>] {
+    if (this.#ahead.length === 0) this.#ahead = Object.entries(this.#kinds);
+    const at = Math.floor(this.random() * this.#ahead.length);
+    return this.#ahead.splice(at, 1)[0] as [string, () => Promise<unknown>];
+  }
 
   #between(least: number, most: number): Promise<void> {
     return pause(least + this.random() * (most - least));

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { config } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import { connect } from '@malabar/rpc';
@@ -9,6 +10,7 @@ export const FILE = '/app.conf';
 const KEY = 'value';
 const PAGE = 500;
 const CHECKS_AT_ONCE = 16;
+const ARREARS_MS = 30_000;
 
 /** A client that begins with one keeper and goes on with the next when that one is away. */
 export function configClient(addresses: readonly string[], first: number) {
@@ -28,6 +30,11 @@ export class ReleaseLedger {
 
   constructor(readonly domains: readonly string[]) {
     for (const domain of domains) this.#acknowledged.set(domain, new Map());
+  }
+
+  /** All that was tried. */
+  get written(): number {
+    return this.acknowledged + this.conflicts + this.unknown;
   }
 
   accept({ domain, number }: config.Release, value: string): void {
@@ -110,8 +117,9 @@ export class Writer {
     let due = performance.now();
     for (let n = 1; !this.#stopped; n++) {
       release = await this.#publish(`${name}/${n}`, release);
-      due = Math.max(due + everyMs, performance.now());
-      await new Promise((resolve) => setTimeout(resolve, due - performance.now()));
+      // What an outage has kept it from writing it makes good for, up to a point.
+      due = Math.max(due + everyMs, performance.now() - ARREARS_MS);
+      await pause(Math.max(0, due - performance.now()));
     }
   }
 

@@ -1,21 +1,11 @@
-import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  eventually,
-  needs,
-  packages,
-  python,
-  run,
-  type Server,
-  spawnServer,
-  tempDir,
-} from '@malabar/testkit';
+import { eventually, needs, packages, python, type Server, spawnServer } from '@malabar/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Bus, startBus } from '../harness/bus.js';
+import { pythonStubs } from './python-stubs.js';
 
 const scripts = fileURLToPath(new URL('./python/', import.meta.url));
-const protos = fileURLToPath(new URL('../../proto/', import.meta.url));
 const requirements = [
   await packages.pythonGrpc(),
   await packages.protobufCompiler(),
@@ -29,28 +19,12 @@ const documents = `queues:
       ship: { target: grpc, retry: { attempts: 2, min: 20ms, max: 20ms, backoff: fixed } }
 `;
 
-/** Python code of the contracts, made as docs/workers.md says. */
-async function generate(): Promise<string> {
-  const folder = join(tempDir('python'), 'gen');
-  mkdirSync(folder);
-  const files = readdirSync(protos, { recursive: true, encoding: 'utf8' });
-  const { code, stderr } = await run('protoc', [
-    `--proto_path=${protos}`,
-    `--python_out=${folder}`,
-    `--grpc_python_out=${folder}`,
-    '--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin',
-    ...files.filter((file) => file.endsWith('.proto')),
-  ]);
-  if (code !== 0) throw new Error(stderr);
-  return folder;
-}
-
 needs(describe, ...requirements)('a producer and a worker in Python', () => {
   let env: Record<string, string>;
   let bus: Bus;
   let worker: Server | undefined;
   beforeAll(async () => {
-    env = { PYTHONPATH: await generate() };
+    env = { PYTHONPATH: await pythonStubs() };
     bus = await startBus({ documents });
   });
   afterAll(async () => {

@@ -5,7 +5,8 @@ import { ingest, storage } from '@malabar/contracts';
 import { type Client, connect } from '@malabar/rpc';
 import { eventually, freePort, type Server, spawnServer, tempDir } from '@malabar/testkit';
 
-const MALABAR = fileURLToPath(new URL('../../services/cli/bin/malabar.js', import.meta.url));
+/** The command itself. */
+export const MALABAR = fileURLToPath(new URL('../../services/cli/bin/malabar.js', import.meta.url));
 
 /** A machine that runs all tests at once starts a process slowly. */
 const PATIENCE = { timeoutMs: 60_000 };

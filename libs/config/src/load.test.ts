@@ -218,7 +218,8 @@ test('every example file is valid', () => {
   const token = join(dir, 'token');
   writeFileSync(token, 'a token');
   const files = readdirSync(EXAMPLES, { recursive: true, encoding: 'utf8' });
-  const examples = files.filter((name) => name.endsWith('.yaml'));
+  // That of `malabar agent` has a form of its own.
+  const examples = files.filter((name) => name.endsWith('.yaml') && name !== 'agent.yaml');
   expect(examples.length).toBeGreaterThanOrEqual(7);
   for (const file of examples) {
     const text = readFileSync(join(EXAMPLES, file), 'utf8');

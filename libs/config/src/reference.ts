@@ -10,11 +10,11 @@ const HEAD = `# Configuration
 Generated from the schema in libs/config; a test keeps it true. Rewrite it with \`npm run docs:config\`.
 
 One YAML file, \`malabar.yaml\`, holds the settings of a process and the documents of the whole bus (systems, queues,
-topics). [deploy/examples](../deploy/examples) has files to start from. \`malabar config check\` names every fault as
+topics, people), which the keeper keeps ([below](#the-file-and-the-keeper)). [deploy/examples](../deploy/examples) has files to start from. \`malabar config check\` names every fault as
 \`file:line:column: key: reason\`; \`malabar config show\` prints what is in force.
 
 - **Order.** Defaults, then the file, then the environment, then flags (\`--set ingest.redis.listen=127.0.0.1:0\`): the
-  later one wins. Documents come from the file only. An empty variable counts as not set; an unknown \`MALABAR_*\`
+  later one wins. Documents have no variables and no flags. An empty variable counts as not set; an unknown \`MALABAR_*\`
   variable is a fault. (\`MALABAR_ADDRESS\`, \`MALABAR_PASSWORD\` and \`MALABAR_TOKEN\` belong to
   the \`malabar\` command.)
 - **Keys** are snake_case, and only that. An unknown key is a fault, and so is one that a later version brings.
@@ -25,8 +25,8 @@ topics). [deploy/examples](../deploy/examples) has files to start from. \`malaba
   \`malabar config hash-password\` prints. No log and no message shows them.
 - **Required** keys are so where the mapping that holds them is written: \`tls: {}\` needs \`cert\`, no \`tls\` needs nothing.
 - **Names** of systems, queues and topics have 1 to 128 letters, digits, \`_\`, \`.\` or \`-\`.
-- **Hot or not.** Saving the file changes systems, queues and topics at once. Settings of a process need a restart;
-  the log says which ones. A file with a fault changes nothing.
+- **Hot or not.** Saving the file changes systems, queues, topics and people at once. Settings of a process need a
+  restart; the log says which ones. A file with a fault changes nothing.
 `;
 
 const TARGETS = `## Targets
@@ -51,6 +51,38 @@ Who may do what. People can also be kept with \`malabar users\`; those of the fi
 admin (\`'*': admin\`) cannot lose that right by mistake: make another one before.
 `;
 
+const KEEPER = `## The file and the keeper
+
+The documents are releases of the keeper's domains \`malabar\` and \`malabar.people\` like any other configuration
+([keeper.md](keeper.md)), with history, diff, canary and rollback. The file of a keeper is one author of them, by the
+name of \`file\`:
+
+- It owns the documents whose key it has, as a whole: a file without \`queues\` leaves the queues to others.
+- What is saved is published at once if it says something else than before. What others have changed since then, the
+  file replaces.
+- As long as the file says what it said, nothing is published, also not by a restart: what others change stays. The log
+  says so when a keeper starts: \`the file is not what is in force: release 7 by ann came after it\`.
+- Keepers on etcd may each have a copy. Equal copies are one release. At a start a copy that is older than what another
+  keeper has published counts as forgotten; saving it again means it.
+
+| file of domain \`malabar\` | section | keys |
+| --- | --- | --- |
+| \`/queues.conf\` | the queue | \`document\`: what stands under the queue's name in malabar.yaml, as JSON; keys of type \`secret\` of any name, to which the document refers as \`{"secret": "keeper:<key>"}\` |
+| \`/systems.conf\` | the system | \`owner\`, \`description\` |
+
+A password that is set as plain text becomes its hash before it is kept. Secrets do not stand in a document, which
+everybody who may see the queue may read. By hand, in one release or, without \`--publish\`, in a draft first:
+
+\`\`\`sh
+malabar config set malabar /queues.conf order_paid document '{"topics": {"ship": {"target": "grpc"}}}' --publish
+malabar config diff malabar --from 6
+malabar config rollback malabar 6
+\`\`\`
+
+Every process keeps what it runs in \`<data>/snapshot\`, encrypted under \`grpc.token\` if there is one, and starts from it
+while no keeper answers; \`malabar doctor\` says so.
+`;
+
 /** docs/config.md. */
 export function configReference(): string {
   const entries = outline(fileSchema);
@@ -66,6 +98,7 @@ export function configReference(): string {
     `### target.http\n\n${table(outline(httpSchema))}\n`,
     `### target.command\n\n${table(outline(commandSchema))}\n`,
     `${PEOPLE}\n${table(people)}\n`,
+    KEEPER,
     `## Not supported yet\n\nRefused with that message: ${later.join(', ')}.\n`,
   ].join('\n');
 }

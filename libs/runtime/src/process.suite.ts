@@ -59,7 +59,7 @@ export function schedulerOf(answer: string): Module {
 /** A keeper that remembers who registered, and tells those who follow. */
 export function memoryKeeper() {
   /** By `id/service`. */
-  const instances = new Map<string, discovery.ServiceInstance>();
+  const instances = new Map<string, discovery.Instance>();
   const watchers = new Map<Channel<discovery.WatchResponse>, readonly string[]>();
   const service = (name: string): discovery.Service => {
     const found = [...instances.values()].filter((each) => each.service === name);

@@ -31,8 +31,8 @@ export async function cuttingProxy(target: { port: number }): Promise<CuttingPro
   let isCut = false;
   const port = await freePort();
 
-  const server = createServer((near) => {
-    const far = connect(target.port, '127.0.0.1');
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect({ port: target.port, host: '127.0.0.1', allowHalfOpen: true });
     const pair = { near, far };
     pairs.add(pair);
     for (const [from, to] of [

@@ -6,7 +6,6 @@ import {
   dispatcher,
   election,
   ingest,
-  keeper,
   metrics,
   scheduler,
   storage,
@@ -17,7 +16,6 @@ import { CommandError, EXIT } from './exit.js';
 
 /** The contract of each service; the keeper has several. */
 const DEFINITIONS = {
-  keeper: keeper.KeeperServiceDefinition,
   config: config.ConfigServiceDefinition,
   discovery: discovery.DiscoveryServiceDefinition,
   election: election.ElectionServiceDefinition,
@@ -32,13 +30,7 @@ const DEFINITIONS = {
 type Definitions = typeof DEFINITIONS;
 export type BusService = keyof Definitions;
 
-const OF_THE_KEEPER: readonly BusService[] = [
-  'keeper',
-  'config',
-  'discovery',
-  'election',
-  'access',
-];
+const OF_THE_KEEPER: readonly BusService[] = ['config', 'discovery', 'election', 'access'];
 
 /** The services of a running bus, found through one address. */
 export interface Bus {
@@ -47,7 +39,7 @@ export interface Bus {
   /** A client of a service; throws a CommandError if no instance is known. */
   client<S extends BusService>(service: S): Client<Definitions[S]>;
   /** Every instance that the keeper knew at the start; undefined if the address is no keeper. */
-  readonly instances: readonly keeper.Instance[] | undefined;
+  readonly instances: readonly discovery.Instance[] | undefined;
   close(): void;
 }
 
@@ -64,7 +56,7 @@ export interface BusOptions {
 interface Entry {
   address: string;
   token: string | undefined;
-  instances: keeper.Instance[] | undefined;
+  instances: discovery.Instance[] | undefined;
 }
 
 /**
@@ -97,13 +89,17 @@ export async function openBus(options: BusOptions): Promise<Bus> {
 async function findEntry({ addresses, grpc, userToken, timeoutMs }: BusOptions): Promise<Entry> {
   for (const address of addresses) {
     const token = userToken?.(address) ?? grpc.token;
-    const client = connect(keeper.KeeperServiceDefinition, { address, tls: grpc.tls, token });
+    const { DiscoveryServiceDefinition: definition } = discovery;
+    const client = connect(definition, { address, tls: grpc.tls, token });
     try {
-      const { instances } = await client.resolve({ service: '' }, { timeoutMs });
-      return { address, token, instances };
+      const { services } = await client.resolve({ services: [], env: '*' }, { timeoutMs });
+      return { address, token, instances: services.flatMap(({ instances }) => instances) };
     } catch (error) {
       if (!(error instanceof BusError)) throw error;
-      if (error.code === 'UNSUPPORTED') return { address, token, instances: undefined };
+      // No keeper, or one that does not tell this user: what he asks for may still be right there.
+      if (error.code === 'UNSUPPORTED' || error.code === 'FORBIDDEN') {
+        return { address, token, instances: undefined };
+      }
       if (error.code !== 'UNAVAILABLE' && error.code !== 'TIMEOUT') throw error;
     } finally {
       client.close();
@@ -118,8 +114,10 @@ async function findEntry({ addresses, grpc, userToken, timeoutMs }: BusOptions):
 
 function addressOf(service: BusService, entry: Entry): string {
   if (entry.instances === undefined || OF_THE_KEEPER.includes(service)) return entry.address;
-  const found = entry.instances.find((instance) => instance.service === service);
-  if (found) return found.address;
+  const found = entry.instances
+    .filter((instance) => instance.service === service && instance.addresses.grpc)
+    .sort((a, b) => Number(a.suspect) - Number(b.suspect))[0];
+  if (found) return found.addresses.grpc as string;
   throw new CommandError(
     EXIT.unreachable,
     `no ${service} is registered at the keeper ${entry.address}`,

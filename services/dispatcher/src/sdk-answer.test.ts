@@ -33,6 +33,7 @@ test.each([
   ],
   ['outcome done', answer({ 'malabar-outcome': 'Done' }), { kind: DONE }],
   ['outcome dead', answer({ 'malabar-outcome': 'dead', code: '200' }), { kind: DEAD }],
+  ['outcome crash', answer({ 'malabar-outcome': 'crash' }, { body: 'lost' }), { kind: CRASH }],
   [
     'outcome retry later',
     answer({ 'malabar-outcome': 'retry', 'retry-after': '1.5' }),

@@ -27,7 +27,7 @@ const DIED = /PHP (?:Fatal|Parse|Compile|Core) error:/;
 const CRASHED = /PHP (?:Fatal|Compile|Core) error:(?!\s*Uncaught)/;
 
 /**
- * Judges by the headers `Malabar-Outcome` (done, retry, dead, release) or `Code` (200 is yes). No
+ * Judges by the headers `Malabar-Outcome` (done, retry, dead, crash, release) or `Code` (200 is yes). No
  * answer is a failure, and so is a yes that a fatal error followed: a script that dies after it sent
  * `Code: 200` has not done its work.
  */
@@ -61,6 +61,7 @@ function byOutcome(outcome: string, answer: SdkAnswer, nowMs: number): Verdict {
   if (outcome === 'done') return yes(answer);
   if (outcome === 'retry') return retry(code, words(answer), pause);
   if (outcome === 'dead') return dead(code, words(answer));
+  if (outcome === 'crash') return crash(code, words(answer));
   if (outcome === 'release')
     return notDelivered(`the consumer put it back: ${hint(answer)}`, pause);
   return retry('BAD_ANSWER', `unknown Malabar-Outcome '${clip(outcome, 64)}'\n${words(answer)}`);

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { common, keeper } from '@malabar/contracts';
+import type { common } from '@malabar/contracts';
 import type { Delivery } from './delivery.js';
 import type { Attempt } from './target.js';
 
@@ -13,8 +13,8 @@ export const pingForm: Uint8Array = Buffer.from('IS_PEPPER_BUS_REQUEST=true&type
  * array. docs/php.md describes it for its readers.
  */
 export function dataForm(attempt: Attempt, nowMs: number): Uint8Array {
-  const { queue, topic, deliveries, retry } = attempt;
-  const jobs = deliveries.map((delivery) => envelope(delivery, retry, nowMs));
+  const { queue, topic, deliveries } = attempt;
+  const jobs = deliveries.map((delivery) => envelope(delivery, attempt, nowMs));
   const first = deliveries[0] as Delivery;
   const fields = [
     'IS_PEPPER_BUS_REQUEST=true',
@@ -42,13 +42,19 @@ interface Envelope {
   BeginRetry: boolean;
   /** Seconds in which it may still be retried; 0 if that is not limited by time. */
   RetryResidueTime: number;
-  /** Ours: set when the content is not text. */
+  /** From here on ours. When the bus took the job; Unix milliseconds. */
+  acceptedAtMs: number;
+  /** How long this request may take. */
+  timeoutMs: number;
+  /** As the producer wrote them, if it wrote any. */
+  headers?: Readonly<Record<string, string>>;
+  /** Set when the content is not text. */
   encoding?: 'base64';
 }
 
 function envelope(
   delivery: Delivery,
-  retry: keeper.RetryPolicy | undefined,
+  { retry, timeoutMs }: Pick<Attempt, 'retry' | 'timeoutMs'>,
   nowMs: number,
 ): Envelope {
   const job = delivery.decode();
@@ -67,6 +73,9 @@ function envelope(
     IsRetry: (retry?.attempts ?? 1) > 1,
     BeginRetry: delivery.attempt > 1,
     RetryResidueTime: Math.max(0, Math.ceil(residueMs / 1000)),
+    acceptedAtMs: delivery.acceptedAtMs,
+    timeoutMs,
+    ...(Object.keys(job.headers).length > 0 ? { headers: job.headers } : {}),
     ...(text ? {} : { encoding: 'base64' }),
   };
 }

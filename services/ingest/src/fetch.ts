@@ -12,6 +12,9 @@ export interface FetchedJob {
   leaseId: number;
   /** From 1. */
   attempt: number;
+  acceptedAtMs: number;
+  /** Unix milliseconds at which the lease ends unless extended. */
+  leaseUntilMs: number;
   job: common.Job;
 }
 
@@ -55,6 +58,8 @@ function unpack(run: common.JobRun): FetchedJob[] {
     jobId: jobId(run.acceptedAtMs, run.store, run.shard, run.firstSeq + i),
     leaseId: run.firstLeaseId + i,
     attempt: run.attempt || 1,
+    acceptedAtMs: run.acceptedAtMs,
+    leaseUntilMs: run.leaseUntilMs,
     job: common.Job.decode(frameBody(run.jobs, offsets[i] as number, offsets[i + 1] as number)),
   }));
 }

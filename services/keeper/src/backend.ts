@@ -52,7 +52,8 @@ export interface Watcher {
  * Where a keeper keeps everything: ordered keys with compare-and-set, leases, and a watch. Thin: it
  * knows nothing of domains or instances. A third backend is one more file in backends/ that passes
  * backend.suite.ts. Methods throw BusErrors: UNAVAILABLE when the backend cannot be reached (a commit
- * may have happened then), TOO_LARGE past its limits, CORRUPT, DISK_FULL. They never retry a commit.
+ * may have happened then), TOO_LARGE past its limits, INVALID for a transaction that writes a key twice,
+ * NOT_FOUND for a put whose lease has ended, CORRUPT, DISK_FULL. They never retry a commit.
  */
 export interface Backend {
   readonly name: string;
@@ -62,6 +63,7 @@ export interface Backend {
   readonly bytesMax: number;
   open(): Promise<void>;
   get(key: string): Promise<Entry | undefined>;
+  /** By the bytes of the keys; `after` goes on behind that key, in the direction of reading. */
   list(
     prefix: string,
     options?: { limit?: number; after?: string; reverse?: boolean },

@@ -10,6 +10,8 @@
  *     audit/<time>-<id>              AuditEntry
  *     audit-of/<domain>/<time>-<id>  empty: the entries of a domain
  *     keyring                        KeyringRecord
+ *     instance/...                   who runs where: discovery/keys.ts
+ *     election/...                   who leads: election/keys.ts
  */
 export const keys = {
   domains: 'domain/',

@@ -1,17 +1,6 @@
 import type { Clock, ErrorCode } from '@malabar/core';
 import type { Metrics } from '@malabar/telemetry';
 
-/** Instances that are counted when somebody asks. */
-export function exportInstances(metrics: Metrics, services: () => Iterable<string>): void {
-  metrics.gauge('malabar_keeper_instances', 'Registered instances that are alive, by service.', {
-    labels: ['service'],
-    collect: (gauge) => {
-      gauge.reset();
-      for (const service of services()) gauge.inc({ service });
-    },
-  });
-}
-
 /** What becomes of a release. */
 export type ReleaseAction = 'publish' | 'promote' | 'abort' | 'rollback';
 

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfig } from '@malabar/config';
-import { keeper } from '@malabar/contracts';
+import { discovery } from '@malabar/contracts';
 import { connect, type RemoteClient } from '@malabar/rpc';
 import { type RunningProcess, start } from '@malabar/runtime';
 import type { Logger } from '@malabar/telemetry';
-import { logToMemory, tempDir } from '@malabar/testkit';
+import { eventually, logToMemory, tempDir } from '@malabar/testkit';
 import { afterEach, expect, test } from 'vitest';
 import { keeperModule } from './module.js';
 
@@ -19,71 +19,65 @@ afterEach(async () => {
 });
 
 interface Stage {
-  file: string;
+  dir: string;
   process: RunningProcess;
-  client: RemoteClient<typeof keeper.KeeperServiceDefinition>;
+  client: RemoteClient<typeof discovery.DiscoveryServiceDefinition>;
 }
 
-async function stage(): Promise<Stage> {
-  const dir = tempDir('keeper');
+async function stage(dir = tempDir('keeper')): Promise<Stage> {
   const file = join(dir, 'malabar.yaml');
   writeFileSync(file, ONE);
-  const flags = { data: dir, 'grpc.listen': '127.0.0.1:0', 'ops.listen': '127.0.0.1:0' };
+  const listen = { 'grpc.listen': '127.0.0.1:0', 'ops.listen': '127.0.0.1:0' };
   const process = await start({
     modules: [keeperModule],
-    config: loadConfig({ file, flags }),
+    config: loadConfig({ file, flags: { ...listen, data: dir, node: 'keeper-1' } }),
     configFile: file,
     log: logToMemory<Logger>().log,
   });
   stop.push(() => process.stop());
-  const client = connect(keeper.KeeperServiceDefinition, { address: process.grpcAddress });
+  const { grpcAddress: address } = process;
+  const client = connect(discovery.DiscoveryServiceDefinition, { address });
   stop.push(() => client.close());
-  return { file, process, client };
+  return { dir, process, client };
 }
 
-test('a saved file reaches a watcher in another process', async () => {
-  const { file, client } = await stage();
-  const seen: Array<number | undefined> = [];
-  for await (const { config } of client.watchConfig({ instanceId: 'test' })) {
-    seen.push(config?.queues.length);
-    if (seen.length === 2) break;
-    writeFileSync(file, `${ONE}  sent: { topics: {} }\n`);
-  }
-  expect(seen).toEqual([1, 2]);
-});
+const found = async ({ client }: Stage, service: string): Promise<discovery.Instance[]> =>
+  (await client.resolve({ services: [service], env: '' })).services[0]?.instances ?? [];
 
-test('a broken file leaves the keeper ready and shows in its figures', async () => {
-  const { file, client, process } = await stage();
-  writeFileSync(file, 'queues: 7\n');
-  const figures = (): Promise<string> =>
-    fetch(`http://${process.opsAddress}/metrics`).then((response) => response.text());
-  await expect.poll(figures, { timeout: 10_000 }).toContain('\nmalabar_keeper_config_broken 1\n');
-  expect(await figures()).toContain('malabar_keeper_config_refused_total 1');
-  expect((await fetch(`http://${process.opsAddress}/readyz`)).status).toBe(200);
-  for await (const { config } of client.watchConfig({ instanceId: 'test' })) {
-    expect(config?.queues).toHaveLength(1);
-    break;
-  }
-});
-
-test('instances announce themselves, are found and leave', async () => {
-  const { client } = await stage();
-  const ingest = keeper.Instance.fromPartial({
-    id: 'a/ingest',
+test('instances announce themselves, are found and leave; the keeper itself is one', async () => {
+  const here = await stage();
+  const { client, process } = here;
+  const addresses = { grpc: process.grpcAddress, ops: process.opsAddress };
+  await eventually(async () =>
+    expect(await found(here, 'keeper')).toMatchObject([{ id: 'keeper-1', addresses }]),
+  );
+  const ingest = discovery.Instance.fromPartial({
+    id: 'a',
     service: 'ingest',
-    address: '127.0.0.1:7402',
+    addresses: { grpc: '127.0.0.1:7402' },
   });
-  expect(await client.register({ instances: [ingest], ttlMs: 9_000 })).toEqual({
-    renewAfterMs: 3_000,
-  });
-  expect((await client.resolve({ service: 'ingest' })).instances).toEqual([ingest]);
-  await client.deregister({ instanceIds: ['a/ingest'] });
-  expect((await client.resolve({ service: 'ingest' })).instances).toEqual([]);
+  const answer = await client.register({ instances: [ingest], ttlMs: 9_000 });
+  expect(answer).toEqual({ renewAfterMs: 3_000 });
+  expect(await found(here, 'ingest')).toEqual([{ ...ingest, weight: 100 }]);
+  await client.deregister({ instances: [ingest] });
+  expect(await found(here, 'ingest')).toEqual([]);
+});
+
+test('instances are known to a keeper that was started again', async () => {
+  const first = await stage();
+  const instances = [
+    discovery.Instance.fromPartial({ id: 'a', service: 'ingest', addresses: { grpc: 'a:1' } }),
+  ];
+  await first.client.register({ instances, ttlMs: 60_000 });
+  await first.process.stop();
+  expect(await found(await stage(first.dir), 'ingest')).toMatchObject(
+    instances.map(({ id }) => ({ id })),
+  );
 });
 
 test('an open watch does not hold a stopping process up', async () => {
   const { client, process } = await stage();
-  const watch = client.watchConfig({ instanceId: 'test' })[Symbol.asyncIterator]();
+  const watch = client.watch({ services: ['ingest'], env: '' })[Symbol.asyncIterator]();
   await watch.next();
   const end = watch.next();
   await process.stop();

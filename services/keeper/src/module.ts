@@ -8,7 +8,6 @@ import type { ConfigStore } from './config/store.js';
 import { createDiscovery, openDiscovery } from './discovery/part.js';
 import { createElection } from './election/part.js';
 import type { CreatePart, KeeperPart } from './part.js';
-import { createRegistry } from './registry-part.js';
 import { createSync } from './sync/part.js';
 
 /** In the order in which they start; they stop in the opposite one. */
@@ -17,7 +16,6 @@ const PARTS: readonly CreatePart[] = [
   createDiscovery,
   createSync,
   createElection,
-  createRegistry,
   createBusFile,
 ];
 

@@ -1,4 +1,4 @@
-import type { keeper, metrics } from '@malabar/contracts';
+import type { discovery, metrics } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { Client } from '@malabar/rpc';
 
@@ -8,7 +8,7 @@ const FETCH_MS_MAX = 3_000;
 /** More than a process ever has; a broken one must not fill our memory. */
 const TEXT_BYTES_MAX = 16 * 1024 * 1024;
 
-type KeeperClient = Client<typeof keeper.KeeperServiceDefinition>;
+type DiscoveryClient = Client<typeof discovery.DiscoveryServiceDefinition>;
 
 /** Reads the figures of every process that the keeper knows. */
 export interface Gatherer {
@@ -16,11 +16,11 @@ export interface Gatherer {
   gather(signal?: AbortSignal): Promise<metrics.ProcessFigures[]>;
 }
 
-export function createGatherer(client: KeeperClient, fetchMsMax = FETCH_MS_MAX): Gatherer {
+export function createGatherer(client: DiscoveryClient, fetchMsMax = FETCH_MS_MAX): Gatherer {
   return {
     async gather(signal) {
-      const { instances } = await client.resolve({ service: '' }, { signal });
-      const processes = byProcess(instances);
+      const { services } = await client.resolve({ services: [], env: '*' }, { signal });
+      const processes = byProcess(services.flatMap(({ instances }) => instances));
       return Promise.all(processes.map((process) => read(process, fetchMsMax)));
     },
   };
@@ -33,9 +33,11 @@ interface Process {
   services: string[];
 }
 
-function byProcess(instances: readonly keeper.Instance[]): Process[] {
+function byProcess(instances: readonly discovery.Instance[]): Process[] {
   const processes = new Map<string, Process>();
-  for (const { id, opsAddress, service, tags } of instances) {
+  for (const { id, addresses, service, tags } of instances) {
+    const opsAddress = addresses.ops;
+    if (opsAddress === undefined) continue;
     const known = processes.get(opsAddress);
     if (known) known.services.push(service);
     else {

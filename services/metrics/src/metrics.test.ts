@@ -1,7 +1,7 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { loadConfig } from '@malabar/config';
-import { keeper, metrics } from '@malabar/contracts';
+import { discovery, metrics } from '@malabar/contracts';
 import { bind, connect, type Implementation } from '@malabar/rpc';
 import { type Module, start } from '@malabar/runtime';
 import type { Logger } from '@malabar/telemetry';
@@ -15,21 +15,26 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
+const serviceOf = (instances: discovery.Instance[]): discovery.Service =>
+  discovery.Service.fromPartial({ name: 'any', instances });
+
 /** A keeper that knows what it is told. */
-function keeperOf(instances: Map<string, keeper.Instance>): Module {
-  const implementation: Partial<Implementation<typeof keeper.KeeperServiceDefinition>> = {
+function keeperOf(instances: Map<string, discovery.Instance>): Module {
+  const implementation: Partial<Implementation<typeof discovery.DiscoveryServiceDefinition>> = {
     async register(request) {
-      for (const instance of request.instances) instances.set(instance.id, instance);
+      for (const instance of request.instances) {
+        instances.set(`${instance.id}/${instance.service}`, instance);
+      }
       return { renewAfterMs: 0 };
     },
     deregister: async () => ({}),
-    resolve: async () => ({ instances: [...instances.values()] }),
+    resolve: async () => ({ services: [serviceOf([...instances.values()])] }),
   };
   return {
     name: 'keeper',
     needs: [],
     start: async () => ({
-      bindings: [bind(keeper.KeeperServiceDefinition, implementation as never)],
+      bindings: [bind(discovery.DiscoveryServiceDefinition, implementation as never)],
       stop: async () => {},
     }),
   };
@@ -56,11 +61,11 @@ async function processThat(listener: RequestListener): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-const instance = (id: string, opsAddress: string): keeper.Instance =>
-  keeper.Instance.fromPartial({ id, service: 'storage', opsAddress });
+const instance = (id: string, ops: string): discovery.Instance =>
+  discovery.Instance.fromPartial({ id, service: 'storage', addresses: { ops } });
 
 test('figures are gathered once a process, whatever the number of its services', async () => {
-  const instances = new Map<string, keeper.Instance>();
+  const instances = new Map<string, discovery.Instance>();
   const { grpcAddress } = await begin([metricsModule, keeperOf(instances)]);
   const client = connect(metrics.MetricsServiceDefinition, { address: grpcAddress });
   cleanups.push(() => client.close());
@@ -73,7 +78,7 @@ test('figures are gathered once a process, whatever the number of its services',
 });
 
 test('the bus is scraped at one address; a process that does not answer is told', async () => {
-  const instances = new Map<string, keeper.Instance>();
+  const instances = new Map<string, discovery.Instance>();
   const silent = `127.0.0.1:${await freePort()}`;
   instances.set('dead/storage', instance('dead/storage', silent));
   const { addresses, entries } = await begin([metricsModule, keeperOf(instances)]);
@@ -99,11 +104,14 @@ test('without a keeper the scrape fails and says why', async () => {
   const { addresses } = await begin([metricsModule], flags);
   const response = await fetch(`http://${addresses['metrics.http']}/metrics`);
   expect(response.status).toBe(503);
-  expect(await response.text()).toContain('KeeperService/Resolve');
+  expect(await response.text()).toContain('DiscoveryService/Resolve');
 });
 
-const gather = (instances: keeper.Instance[], fetchMsMax?: number) =>
-  createGatherer({ resolve: async () => ({ instances }) } as never, fetchMsMax).gather();
+const gather = (instances: discovery.Instance[], fetchMsMax?: number) =>
+  createGatherer(
+    { resolve: async () => ({ services: [serviceOf(instances)] }) } as never,
+    fetchMsMax,
+  ).gather();
 
 test('a process that is broken or endless costs its own figures only', async () => {
   const failing = await processThat((_, response) => response.writeHead(500).end('no'));

@@ -1,5 +1,5 @@
 import { guard, metricsRules } from '@malabar/access';
-import { keeper, metrics } from '@malabar/contracts';
+import { discovery, metrics } from '@malabar/contracts';
 import { bind } from '@malabar/rpc';
 import type { Module } from '@malabar/runtime';
 import { createGatherer } from './gatherer.js';
@@ -11,7 +11,7 @@ export const metricsModule: Module = {
   name: 'metrics',
   needs: ['keeper'],
   async start({ config, log, client, authenticate }) {
-    const gatherer = createGatherer(client('keeper', keeper.KeeperServiceDefinition));
+    const gatherer = createGatherer(client('keeper', discovery.DiscoveryServiceDefinition));
     const { insecure } = config.grpc;
     const http = await serveHttp({ listen: config.metrics.listen, insecure, gatherer, log });
     const { MetricsServiceDefinition: definition } = metrics;

@@ -26,8 +26,8 @@ export interface DiscoveryClientOptions {
 }
 
 /** What a program says of an instance that it runs; the rest it has from its client. */
-export type InstanceToRegister = Partial<discovery.ServiceInstance> &
-  Pick<discovery.ServiceInstance, 'id' | 'service' | 'addresses'>;
+export type InstanceToRegister = Partial<discovery.Instance> &
+  Pick<discovery.Instance, 'id' | 'service' | 'addresses'>;
 
 /** The discovery side of a keeper client. */
 export class DiscoveryClient {
@@ -82,7 +82,7 @@ export class DiscoveryClient {
     this.#assertOpen();
     const { client, zone, env, clock, random, log } = this.#options;
     const own = { zone, env, hostname: hostname(), startedAtMs: this.#startedAtMs };
-    const whole = instances.map((one) => discovery.ServiceInstance.fromPartial({ ...own, ...one }));
+    const whole = instances.map((one) => discovery.Instance.fromPartial({ ...own, ...one }));
     const registration = keepRegistered({ client, instances: whole, ttlMs, clock, random, log });
     this.#registrations.add(registration);
     return {

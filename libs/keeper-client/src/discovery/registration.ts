@@ -15,7 +15,7 @@ export interface Registration {
 
 export interface RegistrationOptions {
   client: KeeperServices['discovery'];
-  instances: readonly discovery.ServiceInstance[];
+  instances: readonly discovery.Instance[];
   ttlMs: number;
   clock: Clock;
   random: () => number;

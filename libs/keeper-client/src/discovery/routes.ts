@@ -46,7 +46,7 @@ function toRoute(name: string, scheme: string, known: Known, balancer: Balancer)
 }
 
 /** None for an instance that gets no calls, or none of this kind. */
-function endpointOf(instance: discovery.ServiceInstance, scheme: string): Endpoint[] {
+function endpointOf(instance: discovery.Instance, scheme: string): Endpoint[] {
   const { id, addresses, weight, zone, suspect } = instance;
   const address = addresses[scheme];
   return address === undefined || weight === 0 ? [] : [{ id, address, weight, zone, suspect }];

@@ -1,15 +1,21 @@
-import { keeper } from '@malabar/contracts';
-import { BusError } from '@malabar/core';
 import type { Command } from 'commander';
 import type { Bus } from '../bus.js';
-import { type ClientOptions, clientCommand, readSettings, withBus } from '../client-command.js';
+import {
+  addressesOf,
+  type ClientOptions,
+  clientCommand,
+  durationOption,
+  readSettings,
+  withBus,
+} from '../client-command.js';
 import type { CommandContext } from '../context.js';
 import { type Finding, fine, wrong } from '../doctor/check.js';
+import { checkConfiguration } from '../doctor/configuration.js';
 import { checkDescriptors, checkDisk, checkNode, descriptorLimit } from '../doctor/machine.js';
 import { checkServices } from '../doctor/services.js';
-import { checkDelivery, checkFastcgi } from '../doctor/targets.js';
+import { checkDelivery } from '../doctor/targets.js';
+import { lookWithoutKeeper } from '../doctor/without-keeper.js';
 import { CommandError, EXIT } from '../exit.js';
-import { plural } from '../format.js';
 import { renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
@@ -53,9 +59,21 @@ async function checkBus(context: CommandContext, options: ClientOptions): Promis
   try {
     return await withBus(options, context, lookAtBus);
   } catch (error) {
-    const todo = error instanceof CommandError ? error.hint : undefined;
+    const { exitCode, hint: todo } = error instanceof CommandError ? error : {};
+    const found = exitCode === EXIT.unreachable && (await checkProcesses(context, options));
+    if (found) return found;
     return [wrong('bus', messageOf(error), todo ?? 'start one with `malabar start`')];
   }
+}
+
+/** The processes on this machine; undefined if there is none. */
+async function checkProcesses(
+  context: CommandContext,
+  options: ClientOptions,
+): Promise<Finding[] | undefined> {
+  const config = readSettings(options, context);
+  const timeoutMs = durationOption('--timeout', options.timeout);
+  return lookWithoutKeeper(config, addressesOf(options, context, config), timeoutMs);
 }
 
 async function lookAtBus(bus: Bus, timeoutMs: number): Promise<Finding[]> {
@@ -66,7 +84,11 @@ async function lookAtBus(bus: Bus, timeoutMs: number): Promise<Finding[]> {
   const findings = await checkServices(instances);
   const has = (service: string): boolean => instances.some((each) => each.service === service);
   if (has('keeper'))
-    findings.push(...(await attempt('configuration release', () => releaseOf(bus, timeoutMs))));
+    findings.push(
+      ...(await attempt('configuration release', () =>
+        checkConfiguration(bus.client('config'), timeoutMs),
+      )),
+    );
   if (has('dispatcher')) {
     const look = async (): Promise<Finding[]> => {
       const { targets } = await bus.client('dispatcher').listTargets({}, { timeoutMs });
@@ -83,16 +105,6 @@ async function attempt(subject: string, look: () => Promise<Finding[]>): Promise
   } catch (error) {
     return [wrong(subject, messageOf(error), 'see the log of its process')];
   }
-}
-
-async function releaseOf(bus: Bus, timeoutMs: number): Promise<Finding[]> {
-  const request = keeper.WatchConfigRequest.fromPartial({ instanceId: 'malabar doctor' });
-  for await (const { config } of bus.client('keeper').watchConfig(request, { timeoutMs })) {
-    if (!config) continue;
-    const seen = `${config.release}, with ${plural(config.queues.length, 'queue')}`;
-    return [fine('configuration release', seen), ...(await checkFastcgi(config))];
-  }
-  throw new BusError('UNAVAILABLE', 'the keeper has no configuration');
 }
 
 const messageOf = (error: unknown): string =>

@@ -21,11 +21,16 @@ import { readPassword } from '../password-input.js';
 import { collect } from '../settings.js';
 import type { Terminal } from '../terminal.js';
 
+const GROUP_EXAMPLES = `
+Examples:
+  malabar migrate gokeeper --etcd 10.0.0.7:2379 --dry-run`;
+
 /** `malabar migrate`: what other systems keep, into this one. */
 export function migrateCommand(context: CommandContext): Command {
   return new Command('migrate')
     .description('take over what another system keeps')
-    .addCommand(gokeeperCommand(context));
+    .addCommand(gokeeperCommand(context))
+    .addHelpText('after', GROUP_EXAMPLES);
 }
 
 interface GokeeperOptions extends ClientOptions {

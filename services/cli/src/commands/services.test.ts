@@ -22,7 +22,7 @@ beforeAll(async () => {
   bus = await start({ modules: keeper, config: loadConfig({ env: {}, flags }) });
   const client = connect(discovery.DiscoveryServiceDefinition, { address: bus.grpcAddress });
   const instances = ['web-1', 'web-2'].map((id, at) =>
-    discovery.ServiceInstance.fromPartial({
+    discovery.Instance.fromPartial({
       id,
       service: 'shop.checkout',
       zone: 'east',

@@ -121,7 +121,7 @@ function printServices(
   for (const service of services) for (const line of policyNotes(service)) terminal.note(line);
 }
 
-function instanceRow(terminal: Terminal, instance: discovery.ServiceInstance): string[] {
+function instanceRow(terminal: Terminal, instance: discovery.Instance): string[] {
   const { service, id, zone, env, weight, startedAtMs, suspect, addresses } = instance;
   return [
     service,

@@ -10,13 +10,19 @@ import { grantOptions, grantsText } from '../grant-option.js';
 import { collect } from '../settings.js';
 import { printTable } from '../table.js';
 
+const GROUP_EXAMPLES = `
+Examples:
+  malabar tokens create --user nodes --note 'checkout nodes' --out /etc/shop/token
+  malabar tokens list`;
+
 /** `malabar tokens`: how programs come in. */
 export function tokensCommand(context: CommandContext): Command {
   return new Command('tokens')
     .description('tokens for programs')
     .addCommand(createCommand(context))
     .addCommand(listCommand(context))
-    .addCommand(revokeCommand(context));
+    .addCommand(revokeCommand(context))
+    .addHelpText('after', GROUP_EXAMPLES);
 }
 
 interface CreateOptions extends ClientOptions {

@@ -9,6 +9,11 @@ import { readPassword } from '../password-input.js';
 import { collect } from '../settings.js';
 import { printTable } from '../table.js';
 
+const GROUP_EXAMPLES = `
+Examples:
+  malabar users set ann --password --grant shop:operator
+  malabar users list`;
+
 /** `malabar users`: who may do what. */
 export function usersCommand(context: CommandContext): Command {
   return new Command('users')
@@ -17,7 +22,8 @@ export function usersCommand(context: CommandContext): Command {
     .addCommand(setCommand(context))
     .addCommand(switchCommand(context, 'disable', true))
     .addCommand(switchCommand(context, 'enable', false))
-    .addCommand(deleteCommand(context));
+    .addCommand(deleteCommand(context))
+    .addHelpText('after', GROUP_EXAMPLES);
 }
 
 function listCommand(context: CommandContext): Command {

@@ -3,7 +3,7 @@ import { BusError } from '@malabar/core';
 import { DEFAULT_SECTION } from '@malabar/typed-config';
 import { Command } from 'commander';
 import type { CommandContext } from '../context.js';
-import { type ConfigAccess, EXPECT, withConfig } from './domain.js';
+import { type ConfigAccess, EXPECT } from './domain.js';
 import { applyEdit, type EditOptions } from './edit.js';
 import { getFiles } from './files.js';
 import { parseState } from './state-ref.js';
@@ -30,18 +30,17 @@ export function policyCommand(name: string): Command {
     .configureHelp({ showGlobalOptions: true });
 }
 
-/** Publishes the decision; the first one makes the domain. */
-export async function decide(
+/** Publishes the decision. */
+export function decide(
   context: CommandContext,
   command: Command,
   { service, instance, ...value }: Decision,
 ): Promise<void> {
   const options = command.optsWithGlobals<EditOptions>();
-  await withConfig(options, context, makeDomain);
   const section = instance ?? DEFAULT_SECTION;
   const setKey = { $case: 'setKey', value: { file: pathOf(service), section, ...value } } as const;
   const edit = { domain: POLICY_DOMAIN, operations: [{ operation: setKey }] };
-  await applyEdit(context, { ...options, publish: true }, edit);
+  return applyEdit(context, { ...options, publish: true }, edit);
 }
 
 /** The instances that are taken out of their service. */
@@ -68,16 +67,4 @@ async function policySections(
     if (error instanceof BusError && error.code === 'NOT_FOUND') return [];
     throw error;
   }
-}
-
-async function makeDomain({ service, timeoutMs }: ConfigAccess): Promise<void> {
-  const { domains } = await service.listDomains({}, { timeoutMs });
-  if (domains.some(({ name }) => name === POLICY_DOMAIN)) return;
-  const settings = {
-    system: '',
-    description: 'how callers choose among the instances of services',
-    fourEyes: false,
-    history: 0,
-  };
-  await service.putDomain({ domain: POLICY_DOMAIN, settings, settingsRevision: 0 }, { timeoutMs });
 }

@@ -170,7 +170,8 @@ needs(describe, fpmIsHere)('php-fpm', () => {
 
   test('the script gets pepperbus envelopes, six fields and four parameters', async () => {
     const traceParent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-    const job = { body: Buffer.from('{"a":"\u961f &=+"}'), traceParent };
+    const headers = { tenant: 'de' };
+    const job = { body: Buffer.from('{"a":"\u961f &=+"}'), traceParent, headers };
     const deliveries = leased([job, { body: Buffer.from([0xff, 0]) }], { attempt: 2 });
     const retry = keeper.RetryPolicy.fromPartial({ attempts: 5 });
     const { error } = await use().deliver(attemptOf({ topic: 'echo', deliveries, retry }));
@@ -185,6 +186,9 @@ needs(describe, fpmIsHere)('php-fpm', () => {
       IsRetry: true,
       BeginRetry: true,
       RetryResidueTime: 0,
+      acceptedAtMs: expect.any(Number),
+      timeoutMs: expect.any(Number),
+      headers: { tenant: 'de' },
     });
     expect(jobs[1]).toMatchObject({ content: '/wA=', encoding: 'base64' });
     expect(fields).toEqual([

@@ -34,12 +34,11 @@ export function findCommand(name: string): RedisCommand | undefined {
 
 const ECHOED_MAX = 128;
 
-/** Replies that there is no such command: what to use instead, or redis's own words. */
-export function unknownCommand(
-  connection: Connection,
-  name: string,
-  args: readonly string[],
-): Reply {
+/**
+ * Replies that there is no such command, and what to use instead if we know. Unlike redis it does not
+ * repeat the arguments: those of a misspelt AUTH are a password, and clients log replies.
+ */
+export function unknownCommand(connection: Connection, name: string): Reply {
   const { error } = replyEncoder(2);
   // A browser or a forged form post must not get a second line executed (as redis does it).
   if (/^(post|host:)$/i.test(name)) {
@@ -47,8 +46,5 @@ export function unknownCommand(
     return undefined;
   }
   const reason = whyRefused(name);
-  if (reason !== undefined) return error(`ERR ${reason}`);
-  const shown = args.map((arg) => `'${arg.slice(0, ECHOED_MAX)}' `).join('');
-  const text = `unknown command '${name.slice(0, ECHOED_MAX)}', with args beginning with: `;
-  return error(`ERR ${text}${shown.slice(0, ECHOED_MAX)}`);
+  return error(`ERR ${reason ?? `unknown command '${name.slice(0, ECHOED_MAX)}'`}`);
 }

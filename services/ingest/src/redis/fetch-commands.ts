@@ -7,6 +7,8 @@ import { defaultTopic, type FetchedJob, type FetchWish, fetchJobs } from '../fet
 import type { IntakeQueue } from '../intake.js';
 import { readReceipt, writeReceipt } from '../receipt.js';
 import { ANY_NUMBER, type RedisCommand, type RedisCommands } from './command.js';
+import { fetchDetails } from './fetch-details.js';
+import { parseNack } from './nack-options.js';
 import type { RedisSession } from './session.js';
 
 const COUNT_MAX = 1000;
@@ -20,17 +22,25 @@ export const fetchCommands: RedisCommands = {
   GETJOB: {
     argumentsMin: 2,
     argumentsMax: ANY_NUMBER,
-    summary: 'Leases jobs: GETJOB [NOHANG] [TIMEOUT ms] [COUNT n] FROM queue/topic ...',
+    summary:
+      'Leases jobs: GETJOB [NOHANG] [TIMEOUT ms] [COUNT n] [WITHDETAILS] FROM queue/topic ...',
     flags: ['write', 'blocking'],
     key: 0,
     run: getjob,
   },
-  ACKJOB: settling('Done: ends the leases of these receipts.', common.OutcomeKind.DONE),
+  ACKJOB: settling('Done: ends the leases of these receipts.', (receipts) => ({
+    receipts,
+    outcome: { kind: common.OutcomeKind.DONE },
+  })),
   NACK: settling(
-    'Failed: the retry policy of the topic decides what follows.',
-    common.OutcomeKind.RETRY,
+    'Failed: NACK receipt ... [DEAD | CRASH | RELEASE] [AFTER seconds] [CODE code] [ERROR words]; ' +
+      'else the retry policy of the topic decides what follows.',
+    parseNack,
   ),
-  WORKING: settling('Still at it: the lease starts anew.', common.OutcomeKind.EXTEND),
+  WORKING: settling('Still at it: the lease starts anew.', (receipts) => ({
+    receipts,
+    outcome: { kind: common.OutcomeKind.EXTEND },
+  })),
 };
 
 interface Source {
@@ -45,7 +55,15 @@ interface GetjobWish {
   /** 0: for ever. */
   timeoutMs: number;
   count: number;
+  /** Each job comes with a fourth element: what the bus knows of it. */
+  detailed: boolean;
   sources: Source[];
+}
+
+/** Receipts with what became of their jobs. */
+interface Settlement {
+  receipts: readonly string[];
+  outcome: Partial<common.Outcome>;
 }
 
 function getjob(session: RedisSession, connection: Connection): Reply {
@@ -56,10 +74,17 @@ function getjob(session: RedisSession, connection: Connection): Reply {
 }
 
 function parseGetjob(session: RedisSession, words: readonly string[]): GetjobWish {
-  const wish: GetjobWish = { waits: true, timeoutMs: 0, count: 1, sources: [] };
+  const wish: GetjobWish = {
+    waits: true,
+    timeoutMs: 0,
+    count: 1,
+    detailed: false,
+    sources: [],
+  };
   for (let i = 0; i < words.length; i++) {
     const option = (words[i] as string).toUpperCase();
     if (option === 'NOHANG') wish.waits = false;
+    else if (option === 'WITHDETAILS') wish.detailed = true;
     else if (option === 'TIMEOUT') wish.timeoutMs = whole(option, words[++i], 0, 86_400_000);
     else if (option === 'COUNT') wish.count = whole(option, words[++i], 1, COUNT_MAX);
     else if (option === 'FROM') {
@@ -127,7 +152,7 @@ async function takeInTurn(
       consumer: session.name || session.address,
     });
     if (connection.closed) return giveBack(session, jobs);
-    for (const job of jobs) items.push(item(session, from, job));
+    for (const job of jobs) items.push(item(session, from, job, wish.detailed));
   }
 }
 
@@ -148,12 +173,14 @@ async function fetchPatiently(
   }
 }
 
-function item(session: RedisSession, from: Source, fetched: FetchedJob): string {
+function item(session: RedisSession, from: Source, fetched: FetchedJob, detailed: boolean): string {
   const { encoder } = session;
   const { jobId, leaseId, job } = fetched;
   const receipt = writeReceipt(from.queue, { topic: from.topic, jobId, leaseId });
   const body = Buffer.from(job.body.buffer, job.body.byteOffset, job.body.length);
-  return encoder.array([encoder.bulk(from.name), encoder.bulk(receipt), encoder.bytes(body)]);
+  const parts = [encoder.bulk(from.name), encoder.bulk(receipt), encoder.bytes(body)];
+  if (detailed) parts.push(fetchDetails(encoder, fetched, session.context.clock.now()));
+  return encoder.array(parts);
 }
 
 /** The client left while it waited: nobody will work on these. */
@@ -165,28 +192,33 @@ function giveBack(session: RedisSession, jobs: readonly FetchedJob[]): void {
   }
 }
 
-function settling(summary: string, kind: common.OutcomeKind): RedisCommand {
+function settling(summary: string, read: (words: string[]) => Settlement): RedisCommand {
   return {
     argumentsMin: 1,
     argumentsMax: ANY_NUMBER,
     summary,
     flags: ['write', 'fast'],
     key: 0,
-    run: (session, connection) => settle(session, connection, kind),
+    run: (session, connection) => settle(session, connection, read),
   };
 }
 
 /** Settlements do not wait for each other, so a pipeline of them is one call of storage. */
-function settle(session: RedisSession, connection: Connection, kind: common.OutcomeKind): Reply {
+function settle(
+  session: RedisSession,
+  connection: Connection,
+  read: (words: string[]) => Settlement,
+): Reply {
   const { parser } = connection;
   const { intake, settler } = session.context;
-  const outcomes: common.Outcome[] = [];
-  for (let i = 1; i < parser.count; i++) {
-    const { queue, topic, leaseId } = readReceipt(intake, parser.text(i));
+  const words = Array.from({ length: parser.count - 1 }, (_, i) => parser.text(i + 1));
+  const { receipts, outcome } = read(words);
+  const outcomes = receipts.map((text) => {
+    const { queue, topic, leaseId } = readReceipt(intake, text);
     const error = session.access.fetchRefusal(intake.require(queue), topic);
     if (error) throw error;
-    outcomes.push(common.Outcome.fromPartial({ leaseId, kind }));
-  }
+    return common.Outcome.fromPartial({ ...outcome, leaseId });
+  });
   const slot = new Slot(connection);
   connection.open(slot, 0);
   Promise.all(outcomes.map((outcome) => settler.settle(outcome))).then(

@@ -146,6 +146,22 @@ test('a fetching client leases, acknowledges, gives back and extends', async () 
   await client.match(command('ACKJOB', forged), /-ERR .* is not a receipt of GETJOB\r\n$/);
 });
 
+test('details tell the id, the attempt and the time that is left; a failure carries its words', async () => {
+  const { redis, storage } = await startRig();
+  const client = new RawClient(redis);
+  const id = (await client.match(command('ADDJOB', 'q', 'a', '0'), /^\$36\r\n(\S+)\r\n$/))[1];
+  const details = `\\*14\r\n\\$3\r\njob\r\n\\$36\r\n${id}\r\n\\$7\r\nattempt\r\n:1\r\n`;
+  const [, receipt = ''] = await client.match(
+    command('GETJOB', 'WITHDETAILS', 'FROM', 'q'),
+    new RegExp(`^\\*1\r\n\\*4\r\n\\$1\r\nq\r\n\\$\\d+\r\n(\\S+)\r\n\\$1\r\na\r\n${details}`),
+  );
+  const words = ['DEAD', 'CODE', 'NoStock', 'ERROR', 'none left', 'AFTER', '2'];
+  await client.expect(command('NACK', receipt, ...words), ':1\r\n');
+  expect(storage.outcomes).toMatchObject([
+    { kind: 3, errorCode: 'NoStock', error: 'none left', retryAfterMs: 2000 },
+  ]);
+});
+
 test('an empty queue answers nil, in the words of each protocol version', async () => {
   const { redis } = await startRig();
   const client = new RawClient(redis);
@@ -233,10 +249,7 @@ test('clients and tools get the small talk that they expect', async () => {
   await client.match(command('COMMAND', 'DOCS'), /^\*\d+\r\n/);
   await client.expect('PING hello\r\n', '$5\r\nhello\r\n');
   await client.match(command('LPUSH', 'q'), /^-ERR wrong number of arguments for 'lpush'/);
-  await client.match(
-    command('NOPE', 'a'),
-    /^-ERR unknown command 'NOPE', with args beginning with: 'a'/,
-  );
+  await client.expect(command('ATUH', 'q', 'secret'), "-ERR unknown command 'ATUH'\r\n");
   await client.expect(command('QUIT'), '+OK\r\n');
   await eventually(() => client.closed);
 });

@@ -58,12 +58,7 @@ export class RedisSession implements Dialect {
     const { parser } = connection;
     const name = parser.text(0);
     const command = findCommand(name);
-    if (command === undefined) {
-      const args = Array.from({ length: Math.min(parser.count - 1, 20) }, (_, i) =>
-        parser.text(i + 1),
-      );
-      return unknownCommand(connection, name, args);
-    }
+    if (command === undefined) return unknownCommand(connection, name);
     if (parser.count < command.argumentsMin + 1 || parser.count > command.argumentsMax + 1) {
       const text = `wrong number of arguments for '${name.toLowerCase()}' command`;
       return this.encoder.error(`ERR ${text}`);

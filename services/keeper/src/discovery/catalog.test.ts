@@ -15,7 +15,7 @@ async function serving(place: Place) {
   const client = local<typeof discovery.DiscoveryServiceDefinition>(
     bind(discovery.DiscoveryServiceDefinition, service),
   );
-  const register = (...instances: discovery.ServiceInstance[]) =>
+  const register = (...instances: discovery.Instance[]) =>
     client.register({ instances, ttlMs: TTL_MS });
   const follow = (services: string[], env = '') => {
     const stream = client.watch({ services, env })[Symbol.asyncIterator]();
@@ -118,7 +118,7 @@ describeBackends('the policy', (place) => {
 });
 
 describeBackends('what is no instance', (place) => {
-  test.each<[string, Partial<discovery.ServiceInstance>, RegExp]>([
+  test.each<[string, Partial<discovery.Instance>, RegExp]>([
     ['a service with a slash', { service: 'shop/x' }, /"shop\/x" is no name of a service/],
     ['a service that is a path', { service: '..' }, /"\.\." is no name/],
     ['no service', { service: '' }, /"" is no name/],

@@ -7,12 +7,9 @@ import { Discovery } from './discovery.js';
 import { POLICY_DOMAIN, type PolicySource } from './policies.js';
 
 /** An instance of `shop` with an address of its own; `parts` replaces what a test is about. */
-export function instance(
-  id: string,
-  parts: Partial<discovery.ServiceInstance> = {},
-): discovery.ServiceInstance {
+export function instance(id: string, parts: Partial<discovery.Instance> = {}): discovery.Instance {
   const addresses = { grpc: `${id}.example:7400` };
-  return discovery.ServiceInstance.fromPartial({ id, service: 'shop', addresses, ...parts });
+  return discovery.Instance.fromPartial({ id, service: 'shop', addresses, ...parts });
 }
 
 /** Releases of `malabar.discovery` that a test publishes. */

@@ -17,7 +17,7 @@ export const INSTANCES_MAX = 32;
 const SERVICES_MAX = 256;
 
 /** An instance as it is kept: maps in order, and without what the keeper fills in for consumers. */
-export function canonical(instance: discovery.ServiceInstance): discovery.ServiceInstance {
+export function canonical(instance: discovery.Instance): discovery.Instance {
   return {
     ...instance,
     addresses: sorted(instance.addresses),
@@ -30,15 +30,15 @@ export function canonical(instance: discovery.ServiceInstance): discovery.Servic
 
 /** Whether two canonical instances are the same. */
 export function sameInstance(
-  one: discovery.ServiceInstance | undefined,
-  other: discovery.ServiceInstance | undefined,
+  one: discovery.Instance | undefined,
+  other: discovery.Instance | undefined,
 ): boolean {
   if (one === undefined || other === undefined) return one === other;
   return encoded(one).equals(encoded(other));
 }
 
 /** Throws INVALID unless the whole instance can be kept and shown. */
-export function checkInstance(instance: discovery.ServiceInstance): void {
+export function checkInstance(instance: discovery.Instance): void {
   checkInstanceName(instance);
   const { service, id, zone, env, hostname, addresses, tags, metadata } = instance;
   const what = `instance ${id} of ${service}`;
@@ -111,8 +111,8 @@ function invalid(message: string): BusError {
   return new BusError('INVALID', message);
 }
 
-function encoded(instance: discovery.ServiceInstance): Buffer {
-  return Buffer.from(discovery.ServiceInstance.encode(instance).finish());
+function encoded(instance: discovery.Instance): Buffer {
+  return Buffer.from(discovery.Instance.encode(instance).finish());
 }
 
 function sorted(entries: Readonly<Record<string, string>>): Record<string, string> {

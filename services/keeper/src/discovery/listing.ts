@@ -10,7 +10,7 @@ export const ANY_ENV = '*';
 /** What is shown of a service's instances. */
 export interface Listing {
   /** Oldest first. */
-  instances: discovery.ServiceInstance[];
+  instances: discovery.Instance[];
   /** Too many vanished at once to believe it: the dead are listed too, as suspect. */
   held: boolean;
 }
@@ -53,7 +53,7 @@ function byEnv(known: Iterable<KnownInstance>, wanted: string): Iterable<KnownIn
   return groups.values();
 }
 
-function shown(known: readonly KnownInstance[], suspect: boolean): discovery.ServiceInstance[] {
+function shown(known: readonly KnownInstance[], suspect: boolean): discovery.Instance[] {
   return known.flatMap(({ record: { instance } }) => (instance ? { ...instance, suspect } : []));
 }
 

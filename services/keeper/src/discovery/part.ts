@@ -1,22 +1,25 @@
-import { discoveryRules, guard } from '@malabar/access';
+import { discoveryRules, guard, LOCAL } from '@malabar/access';
 import { discovery } from '@malabar/contracts';
 import { bind } from '@malabar/rpc';
 import type { ModuleContext } from '@malabar/runtime';
 import type { Backend } from '../backend.js';
+import type { ConfigStore } from '../config/store.js';
 import type { KeeperContext, KeeperPart } from '../part.js';
 import { Discovery } from './discovery.js';
-import type { PolicySource } from './policies.js';
+import { POLICY_DOMAIN } from './policies.js';
 import { createDiscoveryService } from './service.js';
 
 /** Who runs where, started: the other parts find the other keepers through it. */
 export async function openDiscovery(
   { config, clock, log, metrics }: ModuleContext,
   backend: Backend,
-  policies: PolicySource,
+  store: ConfigStore,
 ): Promise<Discovery> {
+  const settings = { description: 'How callers choose among the instances of a service.' };
+  await store.ensureDomain(POLICY_DOMAIN, settings, { name: LOCAL.name, from: LOCAL.name });
   const { token, tls } = config.grpc;
   const self = { id: config.node, token, tls };
-  const heart = new Discovery({ backend, policies, self, clock, log, metrics });
+  const heart = new Discovery({ backend, policies: store, self, clock, log, metrics });
   await heart.start();
   return heart;
 }

@@ -22,7 +22,7 @@ type Known = Pick<KnownInstance, 'record' | 'revision'>;
 
 /** An instance that a call announces, and what is kept of it so far. */
 interface Announced {
-  instance: discovery.ServiceInstance;
+  instance: discovery.Instance;
   known: Known | undefined;
 }
 
@@ -40,7 +40,7 @@ export class Registrar {
    * Announces or renews; returns when to renew. Nothing is written for what is known as it is.
    * Throws INVALID, for all of them if one is not whole, and BUSY if too many are known.
    */
-  async register(instances: readonly discovery.ServiceInstance[], ttl: number): Promise<number> {
+  async register(instances: readonly discovery.Instance[], ttl: number): Promise<number> {
     checkCount('instances', instances.length, INSTANCES_MAX);
     for (const instance of instances) checkInstance(instance);
     const ttlMs = Math.min(TTL_MOST_MS, Math.max(TTL_LEAST_MS, Math.floor(ttl)));
@@ -120,7 +120,7 @@ export class Registrar {
     return revision !== undefined;
   }
 
-  async #stored(instance: discovery.ServiceInstance): Promise<Announced> {
+  async #stored(instance: discovery.Instance): Promise<Announced> {
     return { instance, known: await this.#read(instance) };
   }
 
@@ -138,7 +138,7 @@ export class Registrar {
 }
 
 /** The record and, so that it is alive, the key that goes with the lease. */
-function puts(instance: discovery.ServiceInstance, leaseId: string, ttlMs: number): Put[] {
+function puts(instance: discovery.Instance, leaseId: string, ttlMs: number): Put[] {
   const record = keeperRecords.InstanceRecord.encode({ instance, leaseId, ttlMs }).finish();
   return [
     { key: recordKey(instance), value: record },
@@ -147,7 +147,7 @@ function puts(instance: discovery.ServiceInstance, leaseId: string, ttlMs: numbe
 }
 
 /** In the form in which they are kept; of two with one name the last counts. */
-function unique(instances: readonly discovery.ServiceInstance[]): discovery.ServiceInstance[] {
+function unique(instances: readonly discovery.Instance[]): discovery.Instance[] {
   const byName = new Map(instances.map((each) => [recordKey(each), canonical(each)]));
   return [...byName.values()];
 }

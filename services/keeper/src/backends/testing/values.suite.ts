@@ -49,17 +49,23 @@ export function values(backend: BackendUnderTest): void {
   });
 
   describe('a key', () => {
-    test.each(['a b', 'a/../b', 'a:b@c', 'ключ', '\u0001', 'a\u0000b', '😀', 'k'.repeat(1400)])(
-      '%j is found and listed as it is',
-      async (key) => {
-        const store = await fresh(backend);
-        await store.commit({ puts: [put(key, 'here')] });
-        expect((await store.get(key))?.value.toString()).toBe('here');
-        expect(await keys(store, '')).toEqual([key]);
-        await store.commit({ deletes: [key] });
-        expect(await keys(store, '')).toEqual([]);
-      },
-    );
+    test.each([
+      ['a space', 'a b'],
+      ['a path', 'a/../b'],
+      ['a colon', 'a:b@c'],
+      ['other letters', 'ключ'],
+      ['a control character', '\u0001'],
+      ['a NUL', 'a\u0000b'],
+      ['an emoji', '😀'],
+      ['1400 letters', 'k'.repeat(1400)],
+    ])('with %s is found and listed as it is', async (_, key) => {
+      const store = await fresh(backend);
+      await store.commit({ puts: [put(key, 'here')] });
+      expect((await store.get(key))?.value.toString()).toBe('here');
+      expect(await keys(store, '')).toEqual([key]);
+      await store.commit({ deletes: [key] });
+      expect(await keys(store, '')).toEqual([]);
+    });
 
     test('that is too long is refused', async () => {
       const store = await fresh(backend);
