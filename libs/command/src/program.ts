@@ -32,7 +32,7 @@ export function programOf({ argv, env, directory, user, group }: ProgramOptions)
   if (directory !== undefined && !isFolder(directory))
     throw new Error(`there is no folder ${directory}`);
   const account = user === undefined ? undefined : userAccount(user);
-  const home = account?.home ? { HOME: account.home } : {};
+  const home: Record<string, string> = account?.home ? { HOME: account.home } : {};
   const switched = identity(account, group);
   if (existsSync(SETPRIV))
     return {

@@ -126,7 +126,9 @@ test('a reader that is slow slows the program down instead of filling the memory
     onOutput({ length }) {
       waiting += length;
       most = Math.max(most, waiting);
-      return new Promise((resolve) => setImmediate(resolve)).then(() => void (waiting -= length));
+      return new Promise((resolve) => setImmediate(resolve)).then(() => {
+        waiting -= length;
+      });
     },
   });
   expect(await ended).toEqual({ kind: 'exited', code: 0 });

@@ -67,7 +67,7 @@ test('a variable that is a secret is kept apart from the document, one that is t
 });
 
 test('the effective configuration can be written back', () => {
-  const text = file('{ shell: date, on: web-1, output: 1MiB, file: { path: /x, size: 2MiB } }');
+  const text = file('{ shell: date, on: web-1, output: 128KiB, file: { path: /x, size: 2MiB } }');
   const { queues } = maskConfig(loadConfig({ file: 'f', text })) as { queues: unknown };
   expect(queues).toMatchObject({
     q: {
@@ -79,7 +79,7 @@ test('the effective configuration can be written back', () => {
               argv: ['/bin/sh', '-c', 'date'],
               on: 'web-1',
               grace: '10s',
-              output: '1MiB',
+              output: '128KiB',
               file: { path: '/x', size: '2MiB', files: 5 },
             },
           },
@@ -118,7 +118,7 @@ test.each([
   ],
   ['{ argv: [a], directory: work }', "command.directory: 'work' is not an absolute path"],
   ['{ argv: [a], user: "a b" }', "command.user: 'a b' is not the name or number of a user"],
-  ['{ argv: [a], output: 12 }', "command.output: '12' is not from 1KiB to 16MiB"],
+  ['{ argv: [a], output: 12 }', "command.output: '12' is not from 1KiB to 256KiB"],
   ['{ argv: [a], done_codes: [0] }', "command.done_codes: '0' is not an exit code from 1 to 255"],
   ['{ argv: [a], dead_codes: 256 }', "command.dead_codes: '256' is not an exit code from 1 to 255"],
   [

@@ -34,7 +34,8 @@ export interface CommandDocument {
 }
 
 const OUTPUT_BYTES_MIN = 1024;
-const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
+// Outcomes carry it, many of them in one message.
+const OUTPUT_BYTES_MAX = 256 * 1024;
 const ANY_NODE = 'any';
 
 const argv = scalar('list of text', (value) => {
@@ -96,7 +97,7 @@ const variable = scalar('text or secret', (value) => {
 const output = scalar('size', (value) => {
   const bytes = parseSize(value);
   if (bytes >= OUTPUT_BYTES_MIN && bytes <= OUTPUT_BYTES_MAX) return bytes;
-  throw new TypeError(`${quoted(value)} is not from 1KiB to 16MiB`);
+  throw new TypeError(`${quoted(value)} is not from 1KiB to 256KiB`);
 });
 
 const fields = section({

@@ -51,7 +51,7 @@ export function randomDocuments(random: () => number, hashes: readonly string[])
         directory: maybe('/srv'),
         user: maybe(pick('www-data', 33)),
         grace: maybe('3s'),
-        output: maybe('1MiB'),
+        output: maybe('8KiB'),
         done_codes: maybe([3, 4]),
         dead_codes: maybe(pick(65, [65])),
         file: maybe(present({ path: '/var/log/x', size: maybe('1MiB'), files: maybe(0) })),
