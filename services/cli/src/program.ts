@@ -3,12 +3,14 @@ import { Command, CommanderError } from 'commander';
 import { agentCommand } from './commands/agent.js';
 import { configCommand } from './commands/config.js';
 import { demoCommand } from './commands/demo.js';
+import { dispatchersCommand } from './commands/dispatchers.js';
 import { doctorCommand } from './commands/doctor.js';
 import { jobsCommand } from './commands/jobs.js';
 import { loginCommand, logoutCommand, whoamiCommand } from './commands/login.js';
 import { migrateCommand } from './commands/migrate.js';
 import { pushCommand } from './commands/push.js';
 import { queuesCommand } from './commands/queues.js';
+import { runsCommand } from './commands/runs.js';
 import { servicesCommand } from './commands/services.js';
 import { startCommand } from './commands/start.js';
 import { tokensCommand } from './commands/tokens.js';
@@ -41,6 +43,8 @@ export function createProgram(context: CommandContext): Command {
     pushCommand(context),
     queuesCommand(context),
     jobsCommand(context),
+    runsCommand(context),
+    dispatchersCommand(context),
     configCommand(context),
     agentCommand(context),
     servicesCommand(context),
