@@ -108,7 +108,7 @@ Examples:
     .action((jobId: string, options: RunOptions) =>
       withBus(options, context, async (bus, timeoutMs) => {
         const { run, client } = await find(bus, { jobId, options, timeoutMs });
-        await watch(context, client, run);
+        await watch(context, client, { run, asJson: options.json === true });
       }),
     );
 }
@@ -116,13 +116,17 @@ Examples:
 async function watch(
   { terminal, untilStopped }: CommandContext,
   client: DispatcherClient,
-  { queue, topic, jobId }: dispatcher.Run,
+  { run: { queue, topic, jobId }, asJson }: { run: dispatcher.Run; asJson: boolean },
 ): Promise<void> {
   const leaving = new AbortController();
   void untilStopped().then(() => leaving.abort());
   const pieces = client.watchRun({ queue, topic, jobId }, { signal: leaving.signal });
   try {
     for await (const { leftOut, output, ended } of pieces) {
+      if (asJson) {
+        terminal.line(JSON.stringify({ leftOut, output: Buffer.from(output).toString(), ended }));
+        continue;
+      }
       if (leftOut > 0) terminal.note(`[... ${formatCount(leftOut)} bytes are left out here ...]`);
       terminal.write(output);
       if (ended) terminal.note(`${ended.ending}, after ${span(ended)}`);
