@@ -70,7 +70,14 @@ const MATRIX: Record<string, Record<string, string>> = {
     replay: 'operator@shop',
     verify: 'viewer@shop',
   },
-  DispatcherService: { listTargets: 'viewer@any' },
+  DispatcherService: {
+    listTargets: 'viewer@any',
+    listRuns: 'viewer@any',
+    watchRun: 'viewer@shop',
+    killRun: 'operator@shop',
+    drain: 'operator@*',
+    resume: 'operator@*',
+  },
   WorkerService: { work: 'anybody' },
   SchedulerService: { listSchedules: 'viewer@*' },
   MetricsService: { gather: 'viewer@*' },
@@ -152,7 +159,15 @@ type AnyMethod = (request: unknown, context: CallContext) => unknown;
 async function reaches(definition: ServiceDefinition, name: string, call: CallContext) {
   const method = definition.methods[name];
   let reached = false;
-  const answer = { ...REQUEST, queues: [], targets: [], domains: [], entries: [], nodes: [] };
+  const answer = {
+    ...REQUEST,
+    queues: [],
+    targets: [],
+    runs: [],
+    domains: [],
+    entries: [],
+    nodes: [],
+  };
   const run = method?.responseStream
     ? async function* () {
         reached = true;

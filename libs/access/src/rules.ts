@@ -152,11 +152,15 @@ export const accessRules: Rules<access.AccessServiceDefinition> = {
   revokeToken: 'known',
 };
 
+/** A role in the system of the queue that the request names. */
+const needInQueue =
+  (systemOf: SystemOf) =>
+  (role: access.Role) =>
+  ({ queue }: { queue: string }): Need =>
+    need(role, systemOf(queue));
+
 export function storageRules(systemOf: SystemOf): Rules<storage.StorageServiceDefinition> {
-  const ofQueue =
-    (role: access.Role) =>
-    ({ queue }: { queue: string }): Need =>
-      need(role, systemOf(queue));
+  const ofQueue = needInQueue(systemOf);
   return {
     append: 'internal',
     deliver: 'internal',
@@ -183,13 +187,26 @@ export function storageRules(systemOf: SystemOf): Rules<storage.StorageServiceDe
 }
 
 export function dispatcherRules(systemOf: SystemOf): Rules<dispatcher.DispatcherServiceDefinition> {
+  const ofQueue = needInQueue(systemOf);
   return {
     listTargets: {
       need: somewhere(VIEWER),
-      answer: ({ targets }, may) => ({
+      answer: ({ targets, ...rest }, may) => ({
         targets: targets.filter(({ queue }) => may(VIEWER, systemOf(queue))),
+        ...rest,
       }),
     },
+    listRuns: {
+      need: somewhere(VIEWER),
+      answer: ({ runs }, may) => ({
+        runs: runs.filter(({ queue }) => may(VIEWER, systemOf(queue))),
+      }),
+    },
+    watchRun: ofQueue(VIEWER),
+    killRun: ofQueue(OPERATOR),
+    // A dispatcher works for every system.
+    drain: need(OPERATOR, EVERYWHERE),
+    resume: need(OPERATOR, EVERYWHERE),
   };
 }
 

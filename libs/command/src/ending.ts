@@ -12,15 +12,20 @@ export type Ending =
 
 /** What the shell reports of a process that a signal ended: 128 and its number. */
 const BY_SIGNAL = 128;
-const SIGKILL = 9;
+
+/** What exit codes mean by custom. */
+const CODES: Record<number, string> = {
+  75: '(temporary failure)',
+  126: '(a shell could not execute its command)',
+  127: '(a shell did not find its command)',
+  137: '(killed, perhaps out of memory)',
+};
 
 /** An ending in a few words for people. */
 export function describeEnding(ending: Ending): string {
   switch (ending.kind) {
     case 'exited':
-      return ending.code === BY_SIGNAL + SIGKILL
-        ? 'exit code 137 (killed, perhaps out of memory)'
-        : `exit code ${ending.code}`;
+      return [`exit code ${ending.code}`, CODES[ending.code]].filter(Boolean).join(' ');
     case 'died':
       return `ended by ${ending.signal}`;
     case 'timeout':

@@ -41,16 +41,25 @@ export class OutputKeeper {
     this.#tailBytes += chunk.length;
   }
 
-  /** What is kept, as text; bytes that are no UTF-8 become U+FFFD. */
-  text(): string {
-    const head = Buffer.concat(this.#head);
+  /** What is kept, with the marker if something is missing. */
+  bytes(): Buffer {
     const size = this.#tail.length;
     if (this.#tailBytes <= size) {
-      return Buffer.concat([head, this.#tail.subarray(0, this.#tailBytes)]).toString('utf8');
+      return Buffer.concat([...this.#head, this.#tail.subarray(0, this.#tailBytes)]);
     }
     const at = this.#tailBytes % size;
-    const tail = Buffer.concat([this.#tail.subarray(at), this.#tail.subarray(0, at)]);
     const missing = (this.#tailBytes - size).toLocaleString('en');
-    return `${head.toString('utf8')}\n[... ${missing} bytes are left out here ...]\n${tail.toString('utf8')}`;
+    const marker = Buffer.from(`\n[... ${missing} bytes are left out here ...]\n`);
+    return Buffer.concat([
+      ...this.#head,
+      marker,
+      this.#tail.subarray(at),
+      this.#tail.subarray(0, at),
+    ]);
+  }
+
+  /** `bytes` as text; bytes that are no UTF-8 become U+FFFD. */
+  text(): string {
+    return this.bytes().toString('utf8');
   }
 }

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
+import { type Account, groupExists, userAccount } from './accounts.js';
 
 /** From util-linux, on every Debian: sets the user and ends a child with its parent. */
 const SETPRIV = '/usr/bin/setpriv';
@@ -8,42 +9,47 @@ export interface ProgramOptions {
   argv: readonly string[];
   env: Readonly<Record<string, string>>;
   directory?: string;
-  /** Name or number; the user of this process if not given. */
+  /** Name or number; the user of this process if not given. HOME is theirs unless `env` has one. */
   user?: string;
   /** The user's own group if not given. */
   group?: string;
 }
 
+/** What to spawn. */
+export interface Program {
+  line: [string, ...string[]];
+  env: Record<string, string>;
+}
+
 /**
- * The command line to spawn. The kernel ends the program when this process dies, however that comes:
+ * What to spawn for a command. The kernel ends the program when this process dies, however that comes:
  * the job goes to another dispatcher then, and must not run twice for long. Throws an Error with the
  * reason why it cannot start.
  */
-export function commandLine({
-  argv,
-  env,
-  directory,
-  user,
-  group,
-}: ProgramOptions): [string, ...string[]] {
-  const program = find(argv[0] ?? '', env.PATH ?? '', directory ?? process.cwd());
-  const line: [string, ...string[]] = [program, ...argv.slice(1)];
+export function programOf({ argv, env, directory, user, group }: ProgramOptions): Program {
+  const path = find(argv[0] ?? '', env.PATH ?? '', directory ?? process.cwd());
+  const line: [string, ...string[]] = [path, ...argv.slice(1)];
   if (directory !== undefined && !isFolder(directory))
     throw new Error(`there is no folder ${directory}`);
-  if (!existsSync(SETPRIV)) {
-    if (user === undefined && group === undefined) return line;
-    throw new Error(`${SETPRIV} (util-linux) is needed to run as another user and is not there`);
-  }
-  return [SETPRIV, '--pdeathsig', 'KILL', ...identity(user, group), '--', ...line];
+  const account = user === undefined ? undefined : userAccount(user);
+  const home: Record<string, string> = account?.home ? { HOME: account.home } : {};
+  const switched = identity(account, group);
+  if (existsSync(SETPRIV))
+    return {
+      line: [SETPRIV, '--pdeathsig', 'KILL', ...switched, '--', ...line],
+      env: { ...home, ...env },
+    };
+  if (switched.length === 0) return { line, env: { ...env } };
+  throw new Error(`${SETPRIV} (util-linux) is needed to run as another user and is not there`);
 }
 
-function identity(user: string | undefined, group: string | undefined): string[] {
-  if (user === undefined && group === undefined) return [];
+function identity(account: Account | undefined, group: string | undefined): string[] {
+  if (account === undefined && group === undefined) return [];
   if (process.getuid?.() !== 0) throw new Error('only root can run commands as another user');
-  const reuid = user === undefined ? [] : ['--reuid', user, '--init-groups'];
-  if (group !== undefined)
-    return [...reuid, '--regid', group, ...(user === undefined ? ['--clear-groups'] : [])];
-  return [...reuid, '--regid', user as string];
+  if (group !== undefined && !groupExists(group)) throw new Error(`there is no group '${group}'`);
+  if (account === undefined) return ['--regid', group as string, '--clear-groups'];
+  const groups = account.isKnown ? '--init-groups' : '--clear-groups';
+  return ['--reuid', account.uid, '--regid', group ?? account.gid, groups];
 }
 
 /** The program's path, as execvp(3) would find it. */

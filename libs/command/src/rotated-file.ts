@@ -23,6 +23,7 @@ export class RotatedFile {
   #stream: WriteStream | undefined;
   #bytes = 0;
   #broken: Error | undefined;
+  #drained: Promise<void> | undefined;
 
   constructor(options: RotatedFileOptions) {
     this.#options = options;
@@ -35,7 +36,8 @@ export class RotatedFile {
     const stream = this.#open();
     this.#bytes += chunk.length;
     if (stream.write(chunk)) return undefined;
-    return Promise.race([once(stream, 'drain'), once(stream, 'close')]).then(() => undefined);
+    this.#drained ??= drained(stream);
+    return this.#drained;
   }
 
   /** Resolves when everything is written. */
@@ -53,6 +55,9 @@ export class RotatedFile {
     makeFolder(dirname(path));
     this.#bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
     const stream = createWriteStream(path, { flags: 'a', mode: 0o640 });
+    stream.on('drain', () => {
+      if (this.#stream === stream) this.#drained = undefined;
+    });
     stream.on('error', (error) => {
       this.#broken = error;
       stream.destroy();
@@ -64,12 +69,23 @@ export class RotatedFile {
   #rotate(): void {
     this.#stream?.end();
     this.#stream = undefined;
+    this.#drained = undefined;
     const { path, files } = this.#options;
     for (let number = files - 1; number >= 1; number--)
       move(`${path}.${number}`, `${path}.${number + 1}`);
     if (files >= 1) move(path, `${path}.1`);
     this.#bytes = 0;
   }
+}
+
+function drained(stream: WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stream.off('drain', done).off('close', done);
+      resolve();
+    };
+    stream.on('drain', done).on('close', done);
+  });
 }
 
 function move(from: string, to: string): void {

@@ -1,10 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type Clock, sleep } from '@malabar/core';
 import type { Ending } from './ending.js';
-import { commandLine, type ProgramOptions } from './program.js';
+import type { LastWill } from './last-will.js';
+import { type ProgramOptions, programOf } from './program.js';
 
 /** What a command that has ended may still have in its pipes, or its children hold open. */
 const DRAIN_MS = 1_000;
+/** Not even SIGKILL ends a process that waits for a dead disk; nobody shall wait with it. */
+const UNKILLABLE_MS = 5_000;
 
 export type OutputName = 'stdout' | 'stderr';
 
@@ -15,6 +18,8 @@ export interface CommandOptions extends ProgramOptions {
   /** From SIGTERM to SIGKILL. */
   graceMs: number;
   clock: Clock;
+  /** Ends the process group if this process dies first. */
+  lastWill: LastWill;
   /** A chunk of output, to be copied if it is kept. A promise: the program waits until it resolves. */
   onOutput(chunk: Buffer, from: OutputName): Promise<void> | undefined;
 }
@@ -43,13 +48,16 @@ export function runCommand(options: CommandOptions): RunningCommand {
 }
 
 function launch(options: CommandOptions): ChildProcess {
-  const [program, ...args] = commandLine(options);
-  return spawn(program, args, {
+  const { line, env } = programOf(options);
+  const [program, ...args] = line;
+  const child = spawn(program, args, {
     cwd: options.directory,
-    env: { ...options.env },
+    env,
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
   });
+  if (child.pid !== undefined) options.lastWill.add(child.pid);
+  return child;
 }
 
 class Command {
@@ -57,6 +65,7 @@ class Command {
   /** Why we end it, once we do. */
   #stopping: Ending | undefined;
   readonly #over = new AbortController();
+  #giveUp: (ending: Ending) => void = () => {};
 
   constructor(
     private readonly options: CommandOptions,
@@ -68,7 +77,7 @@ class Command {
 
   async #run(): Promise<Ending> {
     const { child, options } = this;
-    const exit = exitOf(child);
+    const exit = Promise.race([exitOf(child), this.#givenUp()]);
     const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
     this.#pipe('stdout');
     this.#pipe('stderr');
@@ -93,15 +102,29 @@ class Command {
     child.stdout?.destroy();
     child.stderr?.destroy();
     await Promise.race([closed, sleep(options.clock, DRAIN_MS, done.signal)]);
+    if (child.pid !== undefined) options.lastWill.forget(child.pid);
   }
 
   #stop(why: Ending): void {
     if (this.#stopping !== undefined || this.#over.signal.aborted) return;
     this.#stopping = why;
     this.#signal('SIGTERM');
+    void this.#force(why);
+  }
+
+  async #force(why: Ending): Promise<void> {
     const { clock, graceMs } = this.options;
-    void sleep(clock, graceMs, this.#over.signal).then(() => {
-      if (!this.#over.signal.aborted) this.#signal('SIGKILL');
+    const { signal } = this.#over;
+    await sleep(clock, graceMs, signal);
+    if (signal.aborted) return;
+    this.#signal('SIGKILL');
+    await sleep(clock, UNKILLABLE_MS, signal);
+    this.#giveUp(why);
+  }
+
+  #givenUp(): Promise<Ending> {
+    return new Promise((resolve) => {
+      this.#giveUp = resolve;
     });
   }
 

@@ -1,4 +1,5 @@
 import { keeper } from '@malabar/contracts';
+import type { CommandDocument } from './command.js';
 import type { QueueDocument } from './documents.js';
 import type { Secret } from './secret.js';
 import type { TargetDocument } from './target.js';
@@ -45,6 +46,9 @@ function topicConfig(name: string, topic: TopicDocument): keeper.TopicConfig {
 function targetConfig(target: TargetDocument): keeper.TopicConfig['target'] {
   if (target.kind === 'grpc') return { $case: 'grpc', value: {} };
   if (target.kind === 'pull') return { $case: 'pull', value: {} };
+  if (target.kind === 'command') {
+    return { $case: 'command', value: commandConfig(target.command) };
+  }
   if (target.kind === 'fastcgi') {
     const { connections = 1, ...rest } = target.fastcgi;
     return { $case: 'fastcgi', value: { ...rest, connectionsMax: connections } };
@@ -59,6 +63,28 @@ function targetConfig(target: TargetDocument): keeper.TopicConfig['target'] {
     responseBytesMax: responseBytes,
   };
   return { $case: 'http', value };
+}
+
+/** A command as the dispatchers read it. */
+export function commandConfig(command: CommandDocument): keeper.CommandTarget {
+  const { argv, graceMs, output, doneCodes, deadCodes, file } = command;
+  const env = Object.entries(command.env).map(([name, value]) => {
+    return [name, typeof value === 'string' ? value : text(value)];
+  });
+  return {
+    argv,
+    tag: command.tag ?? '',
+    node: command.on ?? '',
+    env: Object.fromEntries(env),
+    directory: command.directory ?? '',
+    user: command.user ?? '',
+    group: command.group ?? '',
+    graceMs,
+    outputBytesMax: output,
+    doneCodes,
+    deadCodes,
+    file: file && { path: file.path, bytesMax: file.size, files: file.files },
+  };
 }
 
 function text(secret: Secret | undefined): string {

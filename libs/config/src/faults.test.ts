@@ -166,11 +166,7 @@ const BAD: Array<[text: string, ...lines: string[]]> = [
   ],
   [
     topic('{ target: command }'),
-    `${AT}12: queues.q.topics.t.target: 'command' targets are not supported yet`,
-  ],
-  [
-    topic('{ target: { command: [php] } }'),
-    `${AT}22: queues.q.topics.t.target.command: not supported yet`,
+    `${AT}12: queues.q.topics.t.target: a command needs its program: target: { command: [php, work.php] }`,
   ],
   [
     topic('{ target: { htp: { } } }'),
@@ -178,7 +174,7 @@ const BAD: Array<[text: string, ...lines: string[]]> = [
   ],
   [
     topic('{ target: { } }'),
-    `${AT}12: queues.q.topics.t.target: is not one of fastcgi, http, grpc, pull, as text or with its settings`,
+    `${AT}12: queues.q.topics.t.target: is not one of fastcgi, http, command, grpc, pull, as text or with its settings`,
   ],
   [
     topic('{ target: { http: { url: ftp://x, formt: raw } } }'),
@@ -234,6 +230,7 @@ test.each([
   topic('{ target: "fastcgi://[::1]:9000/srv/x.php", chunk: 20 }'),
   topic('{ target: { http: { url: "http://x", format: pepperbus } }, chunk: 20 }'),
   topic('{ target: pull, retry: { min: 2h } }'),
+  topic('{ target: { command: [php, work.php] } }'),
   topic('{ target: pull, retry: { ladder: [1s, 1m] } }'),
   'queues:\n  q:\n    topics:\n      a: { target: pull, retry: &r { attempts: 3 } }\n      b: { target: pull, retry: *r }',
 ])('%j is accepted', (text) => {

@@ -16,6 +16,7 @@ export {
 } from './bus-files.js';
 export { withHashes } from './bus-form.js';
 export { type BusFilesOptions, BusFilesReader, filesToBusConfig } from './bus-read.js';
+export type { CommandDocument } from './command.js';
 export type { Documents, QueueDocument, SystemDocument } from './documents.js';
 export { changedSettings, maskConfig, printConfig } from './effective.js';
 export { ConfigError, type ConfigFault, formatFault, type KeyFault } from './faults.js';

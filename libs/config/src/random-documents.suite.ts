@@ -40,6 +40,23 @@ export function randomDocuments(random: () => number, hashes: readonly string[])
       idle_timeout: maybe('5s'),
       requests_per_connection: maybe(9),
     });
+  const command = (): unknown =>
+    pick(
+      ['php', '/srv/x.php', ''],
+      present({
+        ...pick({ shell: 'date; exit 3' }, { argv: ['date'] }),
+        tag: maybe('batch'),
+        on: maybe(pick('any', 'web-1')),
+        env: maybe(some(['MODE', 'password', 'A_1'], () => pick('fast', '', 'a "b"'))),
+        directory: maybe('/srv'),
+        user: maybe(pick('www-data', 33)),
+        grace: maybe('3s'),
+        output: maybe('8KiB'),
+        done_codes: maybe([3, 4]),
+        dead_codes: maybe(pick(65, [65])),
+        file: maybe(present({ path: '/var/log/x', size: maybe('1MiB'), files: maybe(0) })),
+      }),
+    );
   const topic = (): object =>
     present({
       target: pick(
@@ -49,6 +66,7 @@ export function randomDocuments(random: () => number, hashes: readonly string[])
         'fastcgi://unix:/run/php.sock/srv/x.php',
         { http: http() },
         { fastcgi: fastcgi() },
+        { command: command() },
         { pull: {} },
       ),
       concurrency: maybe(pick(1, 8, '16')),

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { commandSchema } from './command.js';
 import { fileSchema } from './documents.js';
 import { outline } from './outline.js';
 import { variableOf } from './overrides.js';
@@ -15,7 +16,8 @@ test('docs/config.md says what the schema says', async () => {
 });
 
 test('every key has a type and a meaning', () => {
-  const all = [fileSchema, fastcgiSchema, httpSchema].flatMap((schema) => outline(schema));
+  const schemas = [fileSchema, fastcgiSchema, httpSchema, commandSchema];
+  const all = schemas.flatMap((schema) => outline(schema));
   expect(all.length).toBeGreaterThan(60);
   expect(all.filter(({ about }) => about === '')).toEqual([]);
   expect(all.filter(({ type, later }) => type === '' && !later)).toEqual([]);

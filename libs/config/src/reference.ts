@@ -1,3 +1,4 @@
+import { commandSchema } from './command.js';
 import { fileSchema } from './documents.js';
 import { type Entry, outline } from './outline.js';
 import { variableOf } from './overrides.js';
@@ -37,10 +38,11 @@ const TARGETS = `## Targets
 | \`https://sms.internal/jobs\` | \`{ http: { url: ... } }\`; also \`http://\` |
 | \`grpc\` | workers that connect to the dispatcher |
 | \`pull\` | consumers that fetch: RPOP, GETJOB |
+| \`{ command: [php, /srv/shop/work.php] }\` | \`{ command: { argv: [php, /srv/shop/work.php] } }\`: [a program](commands.md) |
 
 The mappings below say the same with more settings, e.g. \`target: { fastcgi: { address: ..., script: ... } }\`. The
 concurrency of a topic cannot be above the connections of its target: a request without a connection would wait
-while its time runs. \`command\` targets are not supported yet.
+while its time runs.
 `;
 
 const PEOPLE = `## People
@@ -94,6 +96,7 @@ export function configReference(): string {
     TARGETS,
     `### target.fastcgi\n\n${table(outline(fastcgiSchema))}\n`,
     `### target.http\n\n${table(outline(httpSchema))}\n`,
+    `### target.command\n\n${table(outline(commandSchema))}\n`,
     `${PEOPLE}\n${table(people)}\n`,
     KEEPER,
     `## Not supported yet\n\nRefused with that message: ${later.join(', ')}.\n`,

@@ -163,7 +163,8 @@ export const fraction = scalar('0 to 1', (value) => {
 /** A secret; its value is never part of a message. */
 export const secret = scalar('secret', readSecret);
 
-function readSecret(value: unknown): Secret {
+/** A secret, or a TypeError with the reason why it is none. */
+export function readSecret(value: unknown): Secret {
   if (value instanceof Secret) return value;
   if (typeof value === 'string') {
     if (value !== '') return Secret.inline(value);

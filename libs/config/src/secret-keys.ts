@@ -16,19 +16,22 @@ export function secretsOf(document: unknown, path: readonly string[] = []): Plac
   return Object.entries(document).flatMap(([key, one]) => secretsOf(one, [...path, key]));
 }
 
+/** Mappings whose names people choose: what is called password there is not ours. */
+const NAMED = ['headers', 'env'];
+
 /** Whether a secret is kept as its hash: it is shown to us. Others, such as headers, we show. */
 export function isPassword(path: readonly string[]): boolean {
-  return path.at(-1) === 'password' && path.at(-2) !== 'headers';
+  return path.at(-1) === 'password' && !NAMED.includes(path.at(-2) ?? '');
 }
 
 /**
  * The key beside the document that holds a secret: `password`, `ship:password`,
- * `ship:headers:authorization`. Names have no colon, so no two places share a key.
+ * `ship:headers:authorization`, `ship:env:TOKEN`. Names have no colon, so no two places share a key.
  */
 export function secretKey(path: readonly string[]): string {
   const [last = '', topic = ''] = [path.at(-1), path[1]];
   if (path.length === 1) return last;
-  const key = isPassword(path) ? `${topic}:${last}` : `${topic}:headers:${last}`;
+  const key = isPassword(path) ? `${topic}:${last}` : `${topic}:${path.at(-2)}:${last}`;
   return key.length <= KEY_LENGTH_MAX ? key : createHash('sha256').update(key).digest('hex');
 }
 

@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { parseTag } from './command.js';
 import type { Documents } from './documents.js';
 import {
   addresses,
@@ -9,12 +10,14 @@ import {
   name,
   oneOf,
   onOff,
+  scalar,
   secret,
   section,
   size,
   text,
 } from './schema.js';
 import type { Secret } from './secret.js';
+import { quoted } from './units.js';
 
 /** The services that a process can run, in the order of their ports. */
 export const SERVICE_NAMES = [
@@ -72,6 +75,13 @@ const storage = section({
     .describe('How long an acknowledgement may wait to share a commit with others.'),
 }).prefault({});
 
+/** A list, or names separated by commas, as in a variable. */
+const tags = scalar('list of names', (value) => {
+  const given = typeof value === 'string' ? value.split(',').map((one) => one.trim()) : value;
+  if (!Array.isArray(given)) throw new TypeError(`${quoted(value)} is not a list of names`);
+  return [...new Set(given.map(parseTag))];
+});
+
 const dispatcher = section({
   prefetch: count(0, 100)
     .prefault(1)
@@ -79,6 +89,9 @@ const dispatcher = section({
   drainMs: duration
     .prefault('30s')
     .describe('How long a stopping process waits for running deliveries.'),
+  tags: tags
+    .prefault([])
+    .describe('What commands are placed by; every dispatcher carries its `node` as well.'),
 }).prefault({});
 
 const keeper = section({
@@ -226,7 +239,7 @@ export interface MalabarConfig {
     tls?: TlsSettings;
   };
   storage: { path: string; bytesMax?: number; cacheBytes: number; settleDelayMs: number };
-  dispatcher: { prefetch: number; drainMs: number };
+  dispatcher: { prefetch: number; drainMs: number; tags: string[] };
   keeper: {
     backend: 'lmdb' | 'etcd';
     path?: string;

@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { type CommandDocument, commandSchema } from './command.js';
 import { faultsOf } from './faults.js';
 import {
   count,
@@ -41,6 +42,7 @@ export interface HttpDocument {
 export type TargetDocument =
   | { kind: 'fastcgi'; fastcgi: FastcgiDocument }
   | { kind: 'http'; http: HttpDocument }
+  | { kind: 'command'; command: CommandDocument }
   | { kind: 'grpc' }
   | { kind: 'pull' };
 
@@ -116,7 +118,7 @@ export const httpSchema = section({
 
 // Set by the client itself for every request.
 const OWN_HEADERS = ['connection', 'content-length', 'host', 'transfer-encoding'];
-const KINDS = ['fastcgi', 'http', 'grpc', 'pull'];
+const KINDS = ['fastcgi', 'http', 'command', 'grpc', 'pull'];
 
 /** Where a topic's deliveries go, in the short or the object form. */
 export const target = scalar('target', (value) =>
@@ -130,7 +132,9 @@ function shortForm(short: string): unknown {
   if (short === 'grpc' || short === 'pull') return { [short]: {} };
   if (/^https?:/.test(short)) return { http: { url: short } };
   if (short.startsWith('fastcgi://')) return { fastcgi: splitFastcgi(short) };
-  if (/^command\b/.test(short)) throw new TypeError("'command' targets are not supported yet");
+  if (/^command\b/.test(short)) {
+    throw new TypeError('a command needs its program: target: { command: [php, work.php] }');
+  }
   const forms = 'fastcgi://..., http://..., https://..., grpc or pull';
   throw new TypeError(`${quoted(short)} is not a target: ${forms}`);
 }
@@ -154,7 +158,6 @@ function read(form: unknown, context: z.RefinementCtx): TargetDocument {
   if (kinds.length !== 1) {
     return refuse(context, [], `is not one of ${KINDS.join(', ')}, as text or with its settings`);
   }
-  if (kind === 'command') return refuse(context, [kind], 'not supported yet');
   const settings = (form as Record<string, unknown>)[kind];
   if (kind === 'fastcgi') {
     return nested(kind, fastcgiSchema, settings, context, (fastcgi) => ({ kind, fastcgi }));
@@ -167,6 +170,9 @@ function read(form: unknown, context: z.RefinementCtx): TargetDocument {
       }
       return { kind, http };
     });
+  }
+  if (kind === 'command') {
+    return nested(kind, commandSchema, settings, context, (command) => ({ kind, command }));
   }
   if (kind === 'grpc' || kind === 'pull') {
     return nested(kind, section({}), settings, context, () => ({ kind }));

@@ -38,6 +38,8 @@ export interface Bus {
   readonly address: string;
   /** A client of a service; throws a CommandError if no instance is known. */
   client<S extends BusService>(service: S): Client<Definitions[S]>;
+  /** A client of every instance that the keeper knows; of the one behind the address without a keeper. */
+  clients<S extends BusService>(service: S): Array<{ id: string; client: Client<Definitions[S]> }>;
   /** Every instance that the keeper knew at the start; undefined if the address is no keeper. */
   readonly instances: readonly discovery.Instance[] | undefined;
   close(): void;
@@ -68,17 +70,24 @@ export async function openBus(options: BusOptions): Promise<Bus> {
   const entry = await findEntry(options);
   const { token } = entry;
   const { tls } = options.grpc;
-  const open = new Map<BusService, { close(): void }>();
+  const open = new Map<string, { close(): void }>();
+  const clientAt = <S extends BusService>(service: S, address: string): Client<Definitions[S]> => {
+    const key = `${service} ${address}`;
+    const client = open.get(key) ?? connect(DEFINITIONS[service], { address, tls, token });
+    open.set(key, client);
+    return client as never;
+  };
   return {
     address: entry.address,
     instances: entry.instances,
-    client(service) {
-      const known = open.get(service);
-      if (known) return known as never;
-      const address = addressOf(service, entry);
-      const client = connect(DEFINITIONS[service], { address, tls, token });
-      open.set(service, client);
-      return client as never;
+    client: (service) => clientAt(service, addressOf(service, entry)),
+    clients(service) {
+      const client = (address: string) => clientAt(service, address);
+      if (entry.instances === undefined)
+        return [{ id: entry.address, client: client(entry.address) }];
+      return entry.instances
+        .filter((instance) => instance.service === service && instance.addresses.grpc)
+        .map(({ id, addresses }) => ({ id, client: client(addresses.grpc as string) }));
     },
     close() {
       for (const client of open.values()) client.close();

@@ -22,6 +22,8 @@ const COMMANDS: Record<string, () => Promise<Create>> = {
   push: async () => (await import('./commands/push.js')).pushCommand,
   queues: async () => (await import('./commands/queues.js')).queuesCommand,
   jobs: async () => (await import('./commands/jobs.js')).jobsCommand,
+  runs: async () => (await import('./commands/runs.js')).runsCommand,
+  dispatchers: async () => (await import('./commands/dispatchers.js')).dispatchersCommand,
   config: async () => (await import('./commands/config.js')).configCommand,
   agent: async () => (await import('./commands/agent.js')).agentCommand,
   services: async () => (await import('./commands/services.js')).servicesCommand,

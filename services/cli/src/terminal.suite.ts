@@ -5,6 +5,8 @@ import type { Terminal } from './terminal.js';
 export interface MemoryTerminal extends Terminal {
   /** Lines of stdout. */
   readonly lines: string[];
+  /** What was written to stdout beside lines. */
+  readonly written: string;
   /** Lines of stderr. */
   readonly notes: string[];
   /** What a bar has drawn. */
@@ -25,11 +27,18 @@ export function memoryTerminal(options: MemoryTerminalOptions = {}): MemoryTermi
   const notes: string[] = [];
   const answers = [...(options.answers ?? [])];
   let drawn = '';
+  let written = '';
   return {
     lines,
     notes,
     get drawn() {
       return drawn;
+    },
+    get written() {
+      return written;
+    },
+    write: (bytes) => {
+      written += Buffer.from(bytes).toString();
     },
     line: (text = '') => void lines.push(stripVTControlCharacters(text)),
     note: (text) => void notes.push(text),

@@ -9,6 +9,8 @@ export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 export interface Terminal {
   /** One line to stdout. */
   line(text?: string): void;
+  /** Bytes to stdout, as they are. */
+  write(bytes: Uint8Array): void;
   /** One line to stderr, where everything goes that is not the answer. */
   note(text: string): void;
   /** Text to stderr that a progress bar draws over. */
@@ -31,6 +33,7 @@ export function createTerminal(process: NodeJS.Process): Terminal {
   const coloured = env.NO_COLOR ? false : env.FORCE_COLOR ? true : stdout.isTTY === true;
   return {
     line: (text = '') => void stdout.write(`${text}\n`),
+    write: (bytes) => void stdout.write(bytes),
     note: (text) => void stderr.write(`${text}\n`),
     draw: (text) => void stderr.write(text),
     style: (style, text) => (coloured ? styleText(style, text) : text),

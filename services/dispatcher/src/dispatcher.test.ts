@@ -8,6 +8,8 @@ import { eventually, logToMemory } from '@malabar/testkit';
 import { afterEach, expect, test } from 'vitest';
 import { Dispatcher } from './dispatcher.js';
 import { createDispatcherMetrics, exportGauges } from './metrics.js';
+import { Placement } from './placement.js';
+import { CommandRuns } from './runs/runs.js';
 import { StorageDouble } from './storage-double.suite.js';
 import { createStorageLink } from './storage-link.js';
 import { FastcgiPools } from './targets/fastcgi.js';
@@ -17,7 +19,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });
 
-function start({ drainMs = 5_000 } = {}) {
+function start({ drainMs = 5_000, tags = ['batch'] } = {}) {
   const clock = systemClock;
   const storage = new StorageDouble(() => clock.now());
   const { log } = logToMemory<Logger>();
@@ -39,6 +41,9 @@ function start({ drainMs = 5_000 } = {}) {
     log,
     metrics: createDispatcherMetrics(metrics),
     pools,
+    runs: new CommandRuns({ clock, node: 'web-1' }),
+    placement: new Placement('web-1', tags),
+    environment: { PATH: process.env.PATH ?? '' },
     prefetch: 1,
     drainMs,
     turn: setImmediate,
@@ -99,6 +104,19 @@ function http(url: string): Partial<keeper.TopicConfig> {
     responseBytesMax: 1024,
   });
   return { target: { $case: 'http', value } };
+}
+
+function command(
+  script: string,
+  changes: Partial<keeper.CommandTarget> = {},
+): Partial<keeper.TopicConfig> {
+  const value = keeper.CommandTarget.fromPartial({
+    argv: ['/bin/sh', '-c', script],
+    graceMs: 200,
+    outputBytesMax: 4096,
+    ...changes,
+  });
+  return { target: { $case: 'command', value } };
 }
 
 const grpc: Partial<keeper.TopicConfig> = { target: { $case: 'grpc', value: {} } };
@@ -203,6 +221,70 @@ test('a drain that takes too long puts back what still runs', async () => {
   await link.stop();
   expect(storage.ready('q/ship')).toBe(1);
   expect(storage.done).toEqual([]);
+});
+
+test('a command runs where its tag is carried or its node is named, and is left to others elsewhere', async () => {
+  const { storage, heart, metrics } = start({ tags: ['batch'] });
+  heart.configure(
+    release({
+      any: command('true'),
+      tagged: command('true', { tag: 'batch' }),
+      named: command('true', { tag: 'web-1' }),
+      here: command('true', { node: 'web-1' }),
+      gpu: command('true', { tag: 'gpu' }),
+      there: command('true', { tag: 'batch', node: 'web-2' }),
+    }),
+  );
+  const topics = ['any', 'tagged', 'named', 'here', 'gpu', 'there'];
+  for (const topic of topics) storage.push(`q/${topic}`, 'x');
+  await eventually(() => expect(storage.outcomes).toHaveLength(4));
+  expect(topics.filter((topic) => storage.ready(`q/${topic}`) === 1)).toEqual(['gpu', 'there']);
+  expect(heart.status().slice(4)).toMatchObject([
+    {
+      topic: 'gpu',
+      kind: 'command',
+      address: '/bin/sh -c true',
+      blocked: 'this dispatcher does not carry the tag gpu',
+      lacks: 'the tag gpu',
+    },
+    { topic: 'there', lacks: 'the name web-2' },
+  ]);
+  expect(await metrics.registry.metrics()).toContain(
+    'malabar_dispatcher_blocked_topics{queue="q",topic="gpu"} 0',
+  );
+  heart.configure(release({ gpu: command('true') }));
+  await eventually(() => expect(storage.outcomes).toHaveLength(5));
+});
+
+test('a dispatcher that a person drains takes no more, runs on and can be resumed', async () => {
+  const { storage, heart } = start();
+  const one = await consumer(() => {});
+  const topics = release({ ship: { ...http(one.url), concurrency: 1 }, work: grpc });
+  heart.configure(topics);
+  storage.push('q/ship', 'a', 'b');
+  await eventually(() => expect(one.waiting).toHaveLength(1));
+  expect(heart.drainFor('drained by ann: new disk')).toBe(1);
+  await eventually(() => expect(storage.credits('q/ship')).toBeUndefined());
+  expect(heart.status().map(({ blocked }) => blocked)).toEqual(
+    Array(2).fill('drained by ann: new disk'),
+  );
+  heart.configure(topics);
+  one.waiting[0]?.end();
+  await eventually(() => expect(storage.done).toEqual([1]));
+  expect(storage.ready('q/ship')).toBe(1);
+  heart.resume();
+  await eventually(() => expect(one.waiting).toHaveLength(2));
+  one.waiting[1]?.end();
+});
+
+test('a drain that takes too long ends commands before it gives them back', async () => {
+  const { storage, heart } = start({ drainMs: 50 });
+  heart.configure(release({ report: command('trap "" TERM; while :; do sleep 0.05; done') }));
+  storage.push('q/report', 'a');
+  await eventually(() => expect(heart.status()[0]?.running).toBe(1));
+  await heart.drain();
+  await eventually(() => expect(storage.ready('q/report')).toBe(1));
+  expect(storage.outcomes).toMatchObject([{ error: 'the dispatcher stops' }]);
 });
 
 test('what is delivered and what is not shows in the metrics', async () => {

@@ -2,9 +2,12 @@ import type { dispatcher, keeper } from '@malabar/contracts';
 import { BusError, type Clock, every } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import type { DispatcherMetrics } from './metrics.js';
+import { leftToOthers, type Placement } from './placement.js';
 import type { Runner, RunnerContext, TopicSettings } from './runner.js';
+import type { CommandRuns } from './runs/runs.js';
 import type { StorageLink } from './storage-link.js';
 import type { Target } from './target.js';
+import { createCommandTarget } from './targets/command.js';
 import { agreedSettings, createFastcgiTarget, type FastcgiPools } from './targets/fastcgi.js';
 import { WorkerRunner } from './targets/grpc.js';
 import { createHttpTarget } from './targets/http.js';
@@ -20,6 +23,10 @@ export interface DispatcherOptions {
   log: Logger;
   metrics: DispatcherMetrics;
   pools: FastcgiPools;
+  runs: CommandRuns;
+  placement: Placement;
+  /** PATH and HOME of this process, for commands. */
+  environment: Readonly<Record<string, string>>;
   /** Leases to hold waiting for each one that may run. */
   prefetch: number;
   /** How long a drain waits for running attempts. */
@@ -46,9 +53,13 @@ export class Dispatcher {
   /** No longer served, but with attempts that still run. */
   readonly #retired = new Set<Runner>();
   readonly #closing = new Set<Promise<void>>();
+  #config: keeper.BusConfig | undefined;
+  /** Commands of other dispatchers. */
+  #elsewhere: dispatcher.TargetStatus[] = [];
+  /** Why it takes nothing now, if it was drained by a person. */
+  #drained = '';
   #onIdle: (() => void) | undefined;
   readonly #stopTicking: () => void;
-  #configured = false;
   #draining = false;
 
   constructor(private readonly options: DispatcherOptions) {
@@ -58,8 +69,9 @@ export class Dispatcher {
   /** Takes over a release. Topics that did not change are not disturbed. */
   configure(config: keeper.BusConfig): void {
     if (this.#draining) return;
-    this.#configured = true;
-    const wanted = wantedTopics(config);
+    this.#config = config;
+    const { wanted, elsewhere } = this.#sort(config);
+    this.#elsewhere = elsewhere;
     const paths = new Set(wanted.map(({ path }) => path));
     for (const path of [...this.#served.keys()]) if (!paths.has(path)) this.#remove(path);
     for (const one of wanted) this.#apply(one);
@@ -67,7 +79,7 @@ export class Dispatcher {
 
   /** The runner that a worker of `queue/topic` joins. Throws UNKNOWN_TOPIC, INVALID or UNAVAILABLE. */
   workers(path: string): WorkerRunner {
-    if (!this.#configured || this.#draining)
+    if (this.#config === undefined || this.#draining)
       throw new BusError('UNAVAILABLE', 'the dispatcher takes no workers now');
     const runner = this.#served.get(path)?.runner;
     if (runner === undefined)
@@ -80,20 +92,36 @@ export class Dispatcher {
   }
 
   status(): dispatcher.TargetStatus[] {
-    return [...this.#served.values()].map(({ runner }) => runner.status());
+    return [...[...this.#served.values()].map(({ runner }) => runner.status()), ...this.#elsewhere];
+  }
+
+  /** Why it takes nothing, if a person wants it so. */
+  get drained(): string {
+    return this.#drained;
+  }
+
+  /** Takes no more of any topic until `resume`; what runs goes on. Returns how many deliveries do. */
+  drainFor(reason: string): number {
+    this.#hold(reason);
+    const runners = [...[...this.#served.values()].map(({ runner }) => runner), ...this.#retired];
+    return runners.reduce((sum, { running }) => sum + running, 0);
+  }
+
+  resume(): void {
+    this.#hold('');
   }
 
   notReady(): string[] {
-    if (!this.#configured) return ['no configuration from the keeper yet'];
+    if (this.#config === undefined) return ['no configuration from the keeper yet'];
     return this.options.link.connected ? [] : ['not connected to storage'];
   }
 
-  /** Takes no more, waits up to `drainMs` for what runs, gives the rest back. */
+  /** For the end of the process: takes no more, waits up to `drainMs` for what runs, gives the rest back. */
   async drain(): Promise<void> {
     this.#draining = true;
     for (const path of [...this.#served.keys()]) this.#remove(path);
     await this.#idle(this.options.drainMs);
-    for (const runner of this.#retired) runner.abandon();
+    await Promise.all([...this.#retired].map((runner) => runner.abandon()));
   }
 
   /** Ends everything at once; what still runs is given back. */
@@ -101,11 +129,28 @@ export class Dispatcher {
     this.#draining = true;
     this.#stopTicking();
     for (const path of [...this.#served.keys()]) this.#remove(path);
-    for (const runner of [...this.#retired]) {
-      runner.abandon();
-      this.#end(runner);
-    }
+    await Promise.all([...this.#retired].map((runner) => runner.abandon()));
+    for (const runner of [...this.#retired]) this.#end(runner);
     await Promise.all(this.#closing);
+    this.options.runs.close();
+  }
+
+  #hold(reason: string): void {
+    this.#drained = reason;
+    if (this.#config !== undefined) this.configure(this.#config);
+  }
+
+  /** The topics that are served here, and those whose commands are for other dispatchers. */
+  #sort(config: keeper.BusConfig) {
+    const elsewhere: dispatcher.TargetStatus[] = [];
+    const wanted = wantedTopics(config, this.#drained).filter(({ settings: { queue, config } }) => {
+      if (config.target?.$case !== 'command') return true;
+      const { value } = config.target;
+      const lacks = this.options.placement.lacks(value);
+      if (lacks !== '') elsewhere.push(leftToOthers(queue, config, value, lacks));
+      return lacks === '';
+    });
+    return { wanted, elsewhere };
   }
 
   #apply({ path, settings }: Wanted): void {
@@ -150,6 +195,8 @@ export class Dispatcher {
   #target(config: keeper.TopicConfig): Target {
     const { clock, pools } = this.options;
     const { target } = config;
+    if (target?.$case === 'command')
+      return createCommandTarget({ ...this.options, target: target.value });
     if (target?.$case === 'fastcgi')
       return createFastcgiTarget({ target: target.value, pools, clock });
     if (target?.$case === 'http') return createHttpTarget({ target: target.value, clock });
@@ -203,7 +250,7 @@ function keyOf(config: keeper.TopicConfig): string {
   return JSON.stringify(config.target);
 }
 
-function wantedTopics(config: keeper.BusConfig): Wanted[] {
+function wantedTopics(config: keeper.BusConfig, drained: string): Wanted[] {
   const wanted: Wanted[] = [];
   const targets: keeper.FastcgiTarget[] = [];
   for (const queue of config.queues)
@@ -216,6 +263,7 @@ function wantedTopics(config: keeper.BusConfig): Wanted[] {
       const settings = {
         queue: queue.name,
         config: agreeing(topic, agreed),
+        hold: topic.paused ? 'paused' : drained,
         passwordHash: topic.passwordHash || queue.passwordHash,
       };
       wanted.push({ path: `${queue.name}/${topic.name}`, settings });

@@ -48,10 +48,14 @@ export class LeaseBuffer {
   /** Extends the leases that would end while they wait; to be called every few seconds. */
   keep(now: number, timeoutMs: number): void {
     for (let i = this.#head; i < this.#items.length; i++) {
-      const delivery = this.#items[i] as Delivery;
-      const left = delivery.leaseUntilMs - now;
-      if (left > 0 && left < WAIT_MARGIN_MS) this.#extend(delivery, now, timeoutMs);
+      this.prolong(this.#items[i] as Delivery, now, timeoutMs);
     }
+  }
+
+  /** Extends the lease of what runs longer than it was meant to, if it would end soon. */
+  prolong(delivery: Delivery, now: number, timeoutMs: number): void {
+    const left = delivery.leaseUntilMs - now;
+    if (left > 0 && left < WAIT_MARGIN_MS) this.#extend(delivery, now, timeoutMs);
   }
 
   /** Gives everything back to storage. */

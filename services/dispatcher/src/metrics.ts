@@ -62,7 +62,7 @@ export function exportGauges(
   exportTopicGauge(metrics, status, {
     name: 'malabar_dispatcher_blocked_topics',
     help: '1 while the topic delivers nothing: paused, target not reachable, no worker.',
-    value: ({ blocked }) => (blocked === '' ? 0 : 1),
+    value: ({ blocked, lacks }) => (blocked === '' || lacks !== '' ? 0 : 1),
   });
   exportTopicGauge(metrics, status, {
     name: 'malabar_dispatcher_connected_workers',

@@ -4,6 +4,8 @@ import { bind } from '@malabar/rpc';
 import type { Module } from '@malabar/runtime';
 import { Dispatcher } from './dispatcher.js';
 import { createDispatcherMetrics, exportGauges } from './metrics.js';
+import { Placement } from './placement.js';
+import { CommandRuns } from './runs/runs.js';
 import { createDispatcherService } from './service.js';
 import { createStorageLink } from './storage-link.js';
 import { FastcgiPools } from './targets/fastcgi.js';
@@ -26,6 +28,8 @@ export const dispatcherModule: Module = {
     });
     const systems = new QueueSystems();
     const pools = new FastcgiPools(clock);
+    const placement = new Placement(config.node, config.dispatcher.tags);
+    const runs = new CommandRuns({ clock, node: config.node });
     const heart = new Dispatcher({
       ...config.dispatcher,
       link,
@@ -34,6 +38,9 @@ export const dispatcherModule: Module = {
       log,
       metrics: createDispatcherMetrics(metrics),
       pools,
+      runs,
+      placement,
+      environment: environmentOf(process.env),
       turn: setImmediate,
     });
     exportGauges(metrics, () => heart.status(), pools);
@@ -44,7 +51,8 @@ export const dispatcherModule: Module = {
     const workers = createWorkerService({ runner: (path) => heart.workers(path), clock });
     const { DispatcherServiceDefinition: definition } = dispatcher;
     const rules = dispatcherRules(systems.of);
-    const guarded = guard(definition, createDispatcherService(heart), rules, context.authenticate);
+    const service = createDispatcherService({ heart, runs, placement, log });
+    const guarded = guard(definition, service, rules, context.authenticate);
     return {
       bindings: [
         // Workers are not services of the bus: they show the password of their topic, not our token.
@@ -60,3 +68,9 @@ export const dispatcherModule: Module = {
     };
   },
 };
+
+/** What commands see of this process's environment: its secrets are none of theirs. */
+function environmentOf({ PATH, HOME }: NodeJS.ProcessEnv): Record<string, string> {
+  const path = { PATH: PATH || '/usr/local/bin:/usr/bin:/bin' };
+  return HOME ? { ...path, HOME } : path;
+}

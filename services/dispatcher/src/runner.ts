@@ -8,6 +8,8 @@ import type { StorageLink, Subscriber } from './storage-link.js';
 export interface TopicSettings {
   queue: string;
   config: keeper.TopicConfig;
+  /** Why nothing may be delivered now: the topic is paused, this dispatcher is drained. Empty if it may. */
+  hold: string;
   /** Of the topic, else of its queue; empty if workers need no password. */
   passwordHash: string;
 }
@@ -34,8 +36,8 @@ export interface Runner extends Subscriber {
   status(): dispatcher.TargetStatus;
   /** Takes no more and gives back what has not started. Running attempts go on. */
   retire(): void;
-  /** Gives back what still runs; its outcome will not count. */
-  abandon(): void;
+  /** Gives back what still runs; its outcome will not count. Resolves when nothing of it goes on. */
+  abandon(): Promise<void>;
   /** Ends connections. Called once, after `retire`. */
   close(): Promise<void>;
 }

@@ -264,6 +264,8 @@ function outcomeOf(delivery: Delivery, ending: Ending): common.Outcome {
     error: ending.error ?? '',
     startedAtMs: Math.round(ending.startedAtMs ?? delivery.startedAtMs),
     durationMs: Math.max(0, Math.round(ending.durationMs ?? 0)),
+    output: ending.output ?? '',
+    exitCode: ending.exitCode,
   };
 }
 

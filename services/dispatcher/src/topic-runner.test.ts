@@ -8,7 +8,7 @@ import type { Attempt, Target } from './target.js';
 import { TopicRunner } from './topic-runner.js';
 import { crash, done, notDelivered, retry, type Verdict } from './verdict.js';
 
-const { CRASH, EXTEND, RELEASE, RETRY } = common.OutcomeKind;
+const { CRASH, DONE, EXTEND, RELEASE, RETRY } = common.OutcomeKind;
 
 /** A consumer whose answers a test gives one by one. */
 class ScriptedTarget implements Target {
@@ -73,8 +73,9 @@ function start(
     log,
     turn: setImmediate,
   });
-  const settings = (changes: Partial<keeper.TopicConfig> = {}) => ({
+  const settings = (changes: Partial<keeper.TopicConfig> = {}, hold = '') => ({
     queue: 'q',
+    hold,
     passwordHash: '',
     config: keeper.TopicConfig.fromPartial({
       name: 't',
@@ -337,14 +338,14 @@ test('a paused topic gives back what waits and takes nothing until it goes on', 
   const { storage, runner, target, settings, settle } = start({ concurrency: 1 });
   storage.push('q/t', 'a', 'b', 'c');
   await settle();
-  runner.reconfigure(settings({ paused: true }));
+  runner.reconfigure(settings({}, 'paused'));
   await settle();
   target.answer(done);
   await settle();
   expect(storage.credits('q/t')).toBeUndefined();
   expect(storage.ready('q/t')).toBe(2);
   expect(runner.status().blocked).toBe('paused');
-  runner.reconfigure(settings({ paused: false }));
+  runner.reconfigure(settings());
   await settle();
   expect(target.running).toBe(1);
 });
@@ -370,12 +371,84 @@ test('what is abandoned goes back to storage, and its late answer is not told', 
   storage.push('q/t', 'a');
   await settle();
   runner.retire();
-  runner.abandon();
+  await runner.abandon();
   await settle();
   expect(storage.ready('q/t')).toBe(1);
   target.answer(done);
   await settle();
   expect(storage.done).toEqual([]);
+});
+
+/** Its attempts go on by themselves, as commands do, until they are cancelled. */
+class LingeringTarget extends ScriptedTarget {
+  readonly cancelled: string[] = [];
+
+  cancel(_attempt: Attempt, reason: string): void {
+    this.cancelled.push(reason);
+    this.answer(notDelivered(reason));
+  }
+}
+
+test('what goes on by itself is ended with its lease, and its verdict does not count', async () => {
+  const target = new LingeringTarget();
+  const { storage, runner, settle } = start({ concurrency: 1 }, { target });
+  storage.push('q/t', 'a');
+  await settle();
+  storage.cut();
+  await settle();
+  expect(target.cancelled).toEqual(['its lease is lost']);
+  expect(runner.running).toBe(0);
+  expect(runner.status().blocked).toBe('not connected to storage');
+  expect(storage.outcomes).toEqual([]);
+});
+
+test('what goes on by itself is ended before it is given back', async () => {
+  const target = new LingeringTarget();
+  const { storage, runner, settle, idle } = start({ concurrency: 1 }, { target });
+  storage.push('q/t', 'a');
+  await settle();
+  runner.retire();
+  await runner.abandon();
+  await settle();
+  expect(target.cancelled).toEqual(['the dispatcher stops']);
+  expect(storage.outcomes.map(({ kind }) => kind)).toEqual([RELEASE]);
+  expect(idle()).toBe(1);
+});
+
+test('an attempt that outlives its time, as a command in its grace does, keeps its lease', async () => {
+  const { storage, clock, runner, target, settle } = start({ concurrency: 1, timeoutMs: 30_000 });
+  storage.leaseMs = 45_000;
+  storage.push('q/t', 'a');
+  await settle();
+  for (let seconds = 0; seconds < 60; seconds += 5) {
+    await clock.advance(5_000);
+    runner.tick(clock.now());
+  }
+  await settle();
+  expect(storage.outcomes.map(({ kind }) => kind)).toEqual([EXTEND]);
+  target.answer(done);
+  await settle();
+  expect(storage.done).toEqual([1]);
+});
+
+test('a fault of the target counts as a try and makes the topic back off', async () => {
+  const { storage, runner, target, settle } = start({ concurrency: 1 });
+  storage.push('q/t', 'a', 'b');
+  await settle();
+  target.answer({ ...retry('NOT_STARTED', 'there is no program x'), blocks: true });
+  await settle();
+  expect(storage.outcomes.map(({ kind }) => kind)).toEqual([RETRY, RELEASE]);
+  expect(runner.status().blocked).toBe('there is no program x');
+  expect(target.running).toBe(0);
+});
+
+test('a yes with output is told with it', async () => {
+  const { storage, target, settle } = start({ concurrency: 1 });
+  storage.push('q/t', 'a');
+  await settle();
+  target.answer({ ...done, output: 'all well', exitCode: 0 });
+  await settle();
+  expect(storage.outcomes).toMatchObject([{ kind: DONE, output: 'all well', exitCode: 0 }]);
 });
 
 test('what storage refuses is visible', async () => {

@@ -5,12 +5,13 @@ import type { Delivery } from './delivery.js';
 import { LeaseBuffer } from './lease-buffer.js';
 import type { OnIdle, Runner, RunnerContext, TopicSettings } from './runner.js';
 import type { Subscription } from './storage-link.js';
-import type { Target } from './target.js';
+import type { Attempt, Target } from './target.js';
 import { retry, type Verdict } from './verdict.js';
 
 /** php's post_max_size is 8 MiB, and a form of JSON can take three times the bytes of its jobs. */
 const CHUNK_BYTES_MAX = 2 * 1024 * 1024;
 const PING_TIMEOUT_MS_MAX = 10_000;
+const NOTHING = Promise.resolve();
 const NOT_ASKED = 'not asked yet whether the consumer serves the topic';
 
 /** A target and who still uses it: running attempts end on the one that they began with. */
@@ -22,10 +23,12 @@ interface TargetUse {
 
 interface Running {
   use: TargetUse;
-  deliveries: readonly Delivery[];
+  attempt: Attempt;
   startedAtMs: number;
   epoch: number;
   abandoned: boolean;
+  /** Resolves when the attempt has ended. */
+  over: Promise<void>;
 }
 
 export interface TopicRunnerOptions {
@@ -77,7 +80,7 @@ export class TopicRunner implements Runner {
 
   get running(): number {
     let count = 0;
-    for (const { deliveries } of this.#running) count += deliveries.length;
+    for (const { attempt } of this.#running) count += attempt.deliveries.length;
     return count;
   }
 
@@ -103,6 +106,8 @@ export class TopicRunner implements Runner {
 
   lost(): void {
     this.#buffer.clear();
+    // What would go on by itself would run beside its own next try.
+    for (const running of this.#cancel('its lease is lost')) running.abandoned = true;
   }
 
   // --- what the configuration says ----------------------------------------------------------------
@@ -130,7 +135,12 @@ export class TopicRunner implements Runner {
   // --- life ---------------------------------------------------------------------------------------
 
   tick(now: number): void {
-    this.#buffer.keep(now, this.#settings.config.timeoutMs);
+    const { timeoutMs } = this.#settings.config;
+    this.#buffer.keep(now, timeoutMs);
+    // A command that is being ended at its limit may take its grace.
+    for (const { attempt, startedAtMs } of this.#running)
+      if (now - startedAtMs > attempt.timeoutMs)
+        for (const delivery of attempt.deliveries) this.#buffer.prolong(delivery, now, timeoutMs);
   }
 
   status(): dispatcher.TargetStatus {
@@ -144,6 +154,7 @@ export class TopicRunner implements Runner {
       concurrency: this.#share ?? config.concurrency,
       blocked: this.#blocked(),
       workers: 0,
+      lacks: '',
     };
   }
 
@@ -153,13 +164,21 @@ export class TopicRunner implements Runner {
     this.#changed();
   }
 
-  abandon(): void {
+  async abandon(): Promise<void> {
+    await Promise.all(this.#cancel('the dispatcher stops').map(({ over }) => over));
     for (const running of this.#running) {
       running.abandoned = true;
-      for (const delivery of running.deliveries)
+      for (const delivery of running.attempt.deliveries)
         this.#context.link.settle(delivery, { kind: common.OutcomeKind.RELEASE });
     }
     this.#running.clear();
+  }
+
+  /** Begins to end what would go on by itself. */
+  #cancel(reason: string): Running[] {
+    const lingering = [...this.#running].filter(({ use }) => use.target.cancel !== undefined);
+    for (const { use, attempt } of lingering) use.target.cancel?.(attempt, reason);
+    return lingering;
   }
 
   async close(): Promise<void> {
@@ -168,7 +187,7 @@ export class TopicRunner implements Runner {
   }
 
   #blocked(): string {
-    if (this.#settings.config.paused) return 'paused';
+    if (this.#settings.hold !== '') return this.#settings.hold;
     if (this.#refusal !== '') return this.#refusal;
     if (!this.#context.link.connected) return 'not connected to storage';
     return this.#breaker.reason;
@@ -178,7 +197,7 @@ export class TopicRunner implements Runner {
 
   /** Requests that may run at once now. */
   #slots(): number {
-    if (this.#retired || this.#settings.config.paused) return 0;
+    if (this.#retired || this.#settings.hold !== '') return 0;
     const { state } = this.#breaker;
     if (state === 'closed') return this.#share ?? this.#settings.config.concurrency;
     return state === 'half-open' && !this.#mustPing ? 1 : 0;
@@ -193,7 +212,7 @@ export class TopicRunner implements Runner {
     const { link } = this.#context;
     const slots = this.#slots();
     if (slots === 0) this.#buffer.release();
-    if (this.#retired || this.#settings.config.paused) {
+    if (this.#retired || this.#settings.hold !== '') {
       this.#subscription?.end();
       this.#subscription = undefined;
       return;
@@ -215,7 +234,7 @@ export class TopicRunner implements Runner {
     while (this.#running.size < this.#slots()) {
       const deliveries = this.#take(this.#context.clock.now());
       if (deliveries.length === 0) break;
-      void this.#attempt(deliveries);
+      this.#begin(deliveries);
     }
   }
 
@@ -235,20 +254,25 @@ export class TopicRunner implements Runner {
     return deliveries;
   }
 
-  async #attempt(deliveries: readonly Delivery[]): Promise<void> {
+  #begin(deliveries: readonly Delivery[]): void {
     const use = this.#use;
+    const { config, queue } = this.#settings;
+    const { name, timeoutMs } = config;
     const running: Running = {
       use,
-      deliveries,
+      attempt: { queue, topic: name, deliveries, timeoutMs, retry: config.retry },
       startedAtMs: this.#context.clock.now(),
       epoch: this.#breaker.epoch,
       abandoned: false,
+      over: NOTHING,
     };
     this.#running.add(running);
     use.running++;
-    const { config, queue } = this.#settings;
-    const { name, timeoutMs } = config;
-    const attempt = { queue, topic: name, deliveries, timeoutMs, retry: config.retry };
+    running.over = this.#deliver(running);
+  }
+
+  async #deliver(running: Running): Promise<void> {
+    const { use, attempt } = running;
     const verdict = await use.target.deliver(attempt).catch(broken);
     use.running--;
     this.#closeIfUnused(use);
@@ -257,7 +281,7 @@ export class TopicRunner implements Runner {
     if (this.#retired && this.#running.size === 0) this.#onIdle();
   }
 
-  #end({ deliveries, startedAtMs, epoch }: Running, verdict: Verdict): void {
+  #end({ attempt: { deliveries }, startedAtMs, epoch }: Running, verdict: Verdict): void {
     const { link, clock, metrics } = this.#context;
     const durationMs = clock.now() - startedAtMs;
     const { DONE, RELEASE } = common.OutcomeKind;
@@ -266,20 +290,22 @@ export class TopicRunner implements Runner {
     metrics.ended(verdict.kind, deliveries.length);
     if (verdict.kind !== RELEASE) metrics.took(durationMs);
     for (const delivery of deliveries) {
-      if (verdict.kind === DONE) link.done(delivery);
+      if (verdict.kind === DONE && verdict.output === undefined) link.done(delivery);
       else link.settle(delivery, this.#ending(verdict, { startedAtMs, durationMs }));
     }
-    if (verdict.kind === RELEASE) this.#breaker.trip(verdict.error, verdict.retryAfterMs);
+    if (this.#retired) return;
+    if (verdict.kind === RELEASE || verdict.blocks)
+      this.#breaker.trip(verdict.error, verdict.retryAfterMs);
     else if (!this.#mustPing) this.#breaker.reached(epoch);
     if (verdict.unknownTopic && this.#use.target.pinged) this.#askAgain();
     this.#pump();
   }
 
   #ending(verdict: Verdict, times: { startedAtMs: number; durationMs: number }) {
-    const { kind, errorCode, error } = verdict;
+    const { kind, errorCode, error, output, exitCode } = verdict;
     // A released delivery is ready at once; the pause is the topic's.
     const retryAfterMs = kind === common.OutcomeKind.RELEASE ? 0 : verdict.retryAfterMs;
-    return { kind, errorCode, error, retryAfterMs, ...times };
+    return { kind, errorCode, error, output, exitCode, retryAfterMs, ...times };
   }
 
   #closeIfUnused(use: TargetUse): void {

@@ -14,6 +14,11 @@ export interface Verdict {
   error: string;
   /** The consumer does not know the topic: ask it (ping) before the next job. */
   unknownTopic?: boolean;
+  /** The fault is the target's, not the job's: the topic backs off here before it tries the next. */
+  blocks?: boolean;
+  /** What a command has printed and with which code it ended. */
+  output?: string;
+  exitCode?: number;
 }
 
 const { CRASH, DEAD, DONE, RELEASE, RETRY } = common.OutcomeKind;

@@ -23,7 +23,7 @@ const workers: TestWorker[] = [];
 
 function settings(changes: Partial<keeper.TopicConfig> = {}, passwordHash = '') {
   const config = { name: 't', concurrency: 100, timeoutMs: 30_000, ...changes };
-  return { queue: 'q', passwordHash, config: keeper.TopicConfig.fromPartial(config) };
+  return { queue: 'q', hold: '', passwordHash, config: keeper.TopicConfig.fromPartial(config) };
 }
 
 beforeEach(async () => {

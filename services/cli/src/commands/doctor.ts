@@ -9,6 +9,7 @@ import {
   withBus,
 } from '../client-command.js';
 import type { CommandContext } from '../context.js';
+import { askDispatchers } from '../dispatchers.js';
 import { type Finding, fine, wrong } from '../doctor/check.js';
 import { checkConfiguration } from '../doctor/configuration.js';
 import { checkDescriptors, checkDisk, checkNode, descriptorLimit } from '../doctor/machine.js';
@@ -91,8 +92,11 @@ async function lookAtBus(bus: Bus, timeoutMs: number): Promise<Finding[]> {
     );
   if (has('dispatcher')) {
     const look = async (): Promise<Finding[]> => {
-      const { targets } = await bus.client('dispatcher').listTargets({}, { timeoutMs });
-      return checkDelivery(targets);
+      const { answers, silent } = await askDispatchers(bus, (client) =>
+        client.listTargets({}, { timeoutMs }),
+      );
+      const away = silent.map((line) => wrong('dispatcher', line, 'see the log of its process'));
+      return [...away, ...checkDelivery(answers.map(({ answer }) => answer))];
     };
     findings.push(...(await attempt('dispatcher', look)));
   }

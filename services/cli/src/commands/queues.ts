@@ -1,7 +1,9 @@
 import type { storage } from '@malabar/contracts';
 import type { Command } from 'commander';
+import type { Bus } from '../bus.js';
 import { type ClientOptions, clientCommand, withBus } from '../client-command.js';
 import type { CommandContext } from '../context.js';
+import { askDispatchers, byTopic, whyBlocked } from '../dispatchers.js';
 import { formatCount } from '../format.js';
 import { printTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
@@ -23,14 +25,35 @@ export function queuesCommand(context: CommandContext): Command {
         const { queues } = await bus
           .client('storage')
           .listQueues({ queue: queue ?? '' }, { timeoutMs });
-        if (options.json) context.terminal.line(JSON.stringify({ queues }));
-        else printQueues(context.terminal, queues);
+        const reasons = await whyWaiting(bus, queues, timeoutMs);
+        const waiting = Object.fromEntries(reasons);
+        if (options.json) context.terminal.line(JSON.stringify({ queues, waiting }));
+        else printQueues(context.terminal, queues, reasons);
       }),
     );
 }
 
+/** By `queue/topic`, why nothing is delivered of topics that have something ready. */
+type Reasons = ReadonlyMap<string, string>;
+
+async function whyWaiting(
+  bus: Bus,
+  queues: readonly storage.QueueStats[],
+  timeoutMs: number,
+): Promise<Reasons> {
+  if (!queues.some(({ topics }) => topics.some(({ ready }) => ready > 0))) return new Map();
+  const { answers } = await askDispatchers(bus, (client) => client.listTargets({}, { timeoutMs }));
+  const topics = byTopic(answers.flatMap(({ answer }) => answer.targets));
+  const reasons = [...topics].map(([path, statuses]) => [path, whyBlocked(statuses)] as const);
+  return new Map(reasons.filter(([, reason]) => reason !== ''));
+}
+
 /** The table of counters. */
-export function printQueues(terminal: Terminal, queues: readonly storage.QueueStats[]): void {
+export function printQueues(
+  terminal: Terminal,
+  queues: readonly storage.QueueStats[],
+  reasons: Reasons = new Map(),
+): void {
   if (queues.length === 0) {
     terminal.line('No queue is configured. Name one under `queues:` in malabar.yaml.');
     return;
@@ -40,16 +63,16 @@ export function printQueues(terminal: Terminal, queues: readonly storage.QueueSt
     ...STATES.map((state) => ({ title: state.toUpperCase(), right: true })),
     { title: 'NOTE' },
   ];
-  const rows = queues.flatMap((queue) => queueRows(terminal, queue));
+  const rows = queues.flatMap((queue) => queueRows(terminal, queue, reasons));
   printTable(terminal, columns, rows);
 }
 
-function queueRows(terminal: Terminal, queue: storage.QueueStats): string[][] {
+function queueRows(terminal: Terminal, queue: storage.QueueStats, reasons: Reasons): string[][] {
   if (queue.topics.length === 0) return [[queue.queue, ...STATES.map(() => '-'), 'no topics']];
   return queue.topics.map((topic) => [
     `${queue.queue}/${topic.topic}`,
     ...STATES.map((state) => countCell(terminal, state, topic[state])),
-    topicNote(queue, topic),
+    topicNote(queue, topic, reasons),
   ]);
 }
 
@@ -59,9 +82,10 @@ function countCell(terminal: Terminal, state: (typeof STATES)[number], count: nu
   return count === 0 ? terminal.style('dim', text) : text;
 }
 
-function topicNote(queue: storage.QueueStats, topic: storage.TopicStats): string {
+function topicNote(queue: storage.QueueStats, topic: storage.TopicStats, reasons: Reasons): string {
   if (queue.detached || topic.detached) return 'no longer configured';
   if (topic.paused) return 'paused';
-  if (topic.dispatchers === 0 && topic.ready > 0) return 'nobody takes its jobs';
-  return '';
+  if (topic.ready === 0) return '';
+  const reason = reasons.get(`${queue.queue}/${topic.topic}`);
+  return reason ?? (topic.dispatchers === 0 ? 'nobody takes its jobs' : '');
 }

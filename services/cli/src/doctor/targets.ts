@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import type { dispatcher, keeper } from '@malabar/contracts';
 import { parseListenAddress } from '@malabar/core';
+import { byTopic, whyBlocked } from '../dispatchers.js';
 import { type Finding, fine, wrong } from './check.js';
 
 const CONNECT_MS = 2_000;
@@ -47,14 +48,31 @@ export function tryConnect(address: string): Promise<string | undefined> {
   });
 }
 
-/** Does the dispatcher deliver to every topic that it serves? */
-export function checkDelivery(targets: readonly dispatcher.TargetStatus[]): Finding[] {
-  return targets.map(({ queue, topic, kind, address, blocked, running, concurrency, workers }) => {
-    const subject = `topic ${queue}/${topic}`;
-    const where = [kind, address].filter(Boolean).join(' ');
-    if (blocked)
-      return wrong(subject, `${where}: ${blocked}`, 'see to the consumer; its jobs wait');
-    const load = kind === 'grpc' ? `${workers} workers` : `${running} of ${concurrency} running`;
-    return fine(subject, `${where}, ${load}`);
+/** Does a dispatcher take deliveries, and is every topic delivered by one of them? */
+export function checkDelivery(dispatchers: readonly dispatcher.ListTargetsResponse[]): Finding[] {
+  const drained = dispatchers.flatMap(({ node, drained }) => {
+    if (drained === '') return [];
+    return [wrong(`dispatcher ${node}`, drained, `malabar dispatchers resume ${node}`)];
   });
+  const topics = byTopic(dispatchers.flatMap(({ targets }) => targets));
+  return [...drained, ...[...topics].map(([path, statuses]) => checkTopic(path, statuses))];
+}
+
+function checkTopic(path: string, statuses: readonly dispatcher.TargetStatus[]): Finding {
+  const subject = `topic ${path}`;
+  const [{ kind = '', address = '', lacks = '' } = {}] = statuses;
+  const where = [kind, address].filter(Boolean).join(' ');
+  const blocked = whyBlocked(statuses);
+  const nowhere = blocked !== '' && statuses.every((status) => status.lacks !== '');
+  const todo = nowhere
+    ? `give ${lacks} to a dispatcher (dispatcher.tags, node); its jobs wait`
+    : 'see to the consumer; its jobs wait';
+  if (blocked) return wrong(subject, `${where}: ${blocked}`, todo);
+  const sum = (key: 'workers' | 'running' | 'concurrency'): number =>
+    statuses.reduce((total, status) => total + (status.lacks === '' ? status[key] : 0), 0);
+  const load =
+    kind === 'grpc'
+      ? `${sum('workers')} workers`
+      : `${sum('running')} of ${sum('concurrency')} running`;
+  return fine(subject, `${where}, ${load}`);
 }

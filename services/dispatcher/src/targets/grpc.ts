@@ -202,6 +202,7 @@ export class WorkerRunner implements Runner {
       concurrency: this.#share ?? this.#settings.config.concurrency,
       blocked: this.#blocked(),
       workers: this.#workers.size,
+      lacks: '',
     };
   }
 
@@ -210,13 +211,13 @@ export class WorkerRunner implements Runner {
     this.#changed();
   }
 
-  abandon(): void {
+  async abandon(): Promise<void> {
     const gone = new BusError('UNAVAILABLE', `topic '${this.#path}' is not served here any more`);
     this.#endWorkers(gone);
   }
 
   async close(): Promise<void> {
-    this.abandon();
+    await this.abandon();
   }
 
   get #path(): string {
@@ -224,7 +225,7 @@ export class WorkerRunner implements Runner {
   }
 
   #blocked(): string {
-    if (this.#settings.config.paused) return 'paused';
+    if (this.#settings.hold !== '') return this.#settings.hold;
     if (this.#refusal !== '') return this.#refusal;
     if (!this.#context.link.connected) return 'not connected to storage';
     return this.#workers.size === 0 ? 'no worker connected' : '';
@@ -234,7 +235,7 @@ export class WorkerRunner implements Runner {
 
   /** Jobs that may run at once now. */
   #places(): number {
-    if (this.#retired || this.#settings.config.paused) return 0;
+    if (this.#retired || this.#settings.hold !== '') return 0;
     const now = this.#context.clock.now();
     let capacity = 0;
     for (const worker of this.#workers)
@@ -248,7 +249,7 @@ export class WorkerRunner implements Runner {
     const places = this.#places();
     if (places === 0) this.#buffer.release();
     // Without workers we leave our share of the concurrency to dispatchers that have some.
-    if (this.#retired || this.#settings.config.paused || this.#workers.size === 0) {
+    if (this.#retired || this.#settings.hold !== '' || this.#workers.size === 0) {
       this.#subscription?.end();
       this.#subscription = undefined;
       return;
