@@ -1,0 +1,397 @@
+import { dueAt, nominalAfter, RUNS_MAX, type Schedule } from '@malabar/schedule';
+import { countSkipped, missedToFire, newest } from './missed.js';
+import {
+  type Backfill,
+  cappedOutput,
+  type FinalStatus,
+  type Fire,
+  keyOf,
+  type LiveRun,
+  type Outgoing,
+  type ParentRun,
+  runIdOf,
+  type ScheduleRecord,
+  type SkipReason,
+} from './record.js';
+
+/** Fires that may wait for the end of a run. */
+export const WAITING_MAX = 256;
+const REQUESTS_KEPT = 16;
+
+/** What one step of the planner comes to; lives add to it. */
+export interface Step {
+  nowMs: number;
+  /** Fires that are later than this were missed. */
+  misfireAfterMs: number;
+  /** Schedules whose records must be in the journal before anything is sent. */
+  changed: Set<string>;
+  outgoing: Outgoing[];
+  paused: Array<{ schedule: string; reason: string }>;
+}
+
+/** How a run has ended. */
+export interface Ending {
+  runId: string;
+  status: FinalStatus;
+  endedAtMs: number;
+  output: string;
+}
+
+/** What became of something that was sent. */
+export interface Report {
+  id: string;
+  /** The id of the job that has the key. */
+  job?: string;
+  /** Nobody takes it, for this reason; it is not to be sent again. */
+  refused?: string;
+  /** That job was there before this fire was decided: it belongs to a schedule of that name in former days. */
+  stranger?: boolean;
+}
+
+const isOpen = (run: LiveRun): boolean => !run.replaced && run.backfill === undefined;
+
+/** One schedule and what has happened to it: decides what becomes of its fires. */
+export class ScheduleLife {
+  #next: { nominalMs: number; dueMs: number } | undefined;
+
+  constructor(
+    private current: Schedule,
+    readonly record: ScheduleRecord,
+  ) {
+    this.#plan();
+  }
+
+  get schedule(): Schedule {
+    return this.current;
+  }
+
+  /** When there is something to do; Infinity if nothing ever is. */
+  get dueMs(): number {
+    const { delayed } = this.record;
+    return Math.min(this.#next?.dueMs ?? Infinity, delayed[0]?.dueMs ?? Infinity);
+  }
+
+  /** The same schedule with other words. Its cursor is kept as long as its times are the same. */
+  change(schedule: Schedule, step: Step): void {
+    const { record } = this;
+    this.current = schedule;
+    if (record.fingerprint !== schedule.fingerprint) {
+      record.fingerprint = schedule.fingerprint;
+      record.cursorMs = Math.max(record.cursorMs, step.nowMs);
+      record.fired = 0;
+      record.heard = record.heard.filter((run) =>
+        schedule.follows?.schedules.includes(run.schedule),
+      );
+    }
+    if (!schedule.tracked) record.runs = record.runs.filter(({ runId }) => this.#isUnsent(runId));
+    this.#changePause(step);
+    this.#goOn(step);
+    step.changed.add(schedule.name);
+  }
+
+  #changePause(step: Step): void {
+    const { paused: reason } = this.current;
+    const { paused } = this.record;
+    if (reason !== undefined) this.record.paused = { reason, byFailures: false };
+    else if (paused !== undefined && !paused.byFailures) this.resume(step);
+  }
+
+  /** Ends a pause. What was due meanwhile is skipped. */
+  resume(step: Step): void {
+    const { current, record } = this;
+    if (record.paused === undefined) return;
+    record.paused = undefined;
+    record.failures = 0;
+    this.#plan();
+    const untilMs = step.nowMs;
+    if (this.#next !== undefined && this.#next.nominalMs <= untilMs) {
+      const [lastMs = this.#next.nominalMs] = newest(current, record.cursorMs, untilMs, 1);
+      this.#skipTimes({ untilMs: lastMs, reason: 'paused' }, step);
+    }
+    record.cursorMs = Math.max(record.cursorMs, untilMs);
+    this.#goOn(step);
+    step.changed.add(current.name);
+  }
+
+  /** Does what is due. */
+  runDue(step: Step): void {
+    const { delayed } = this.record;
+    while (delayed[0] !== undefined && delayed[0].dueMs <= step.nowMs)
+      this.#admit(delayed.shift() as Fire, step);
+    this.#runMissed(step);
+    while (this.#next !== undefined && this.#next.dueMs <= step.nowMs)
+      this.#fireTime(this.#next.nominalMs, this.#next.dueMs, step);
+    step.changed.add(this.current.name);
+  }
+
+  #fireTime(nominalMs: number, dueMs: number, step: Step): void {
+    this.record.cursorMs = nominalMs;
+    this.#admit(this.#newFire({ nominalMs, dueMs, reason: 'timetable' }), step);
+    this.#plan();
+  }
+
+  #runMissed(step: Step): void {
+    const { current, record } = this;
+    const untilMs = step.nowMs - step.misfireAfterMs - current.jitterMs;
+    if (this.#next === undefined || this.#next.nominalMs > untilMs) return;
+    const span = { fromMs: record.cursorMs, untilMs, nowMs: step.nowMs };
+    const kept = missedToFire(current, span);
+    if (this.#next.nominalMs !== kept[0]) {
+      const lastMs = newest(current, span.fromMs, (kept[0] ?? untilMs + 1) - 1, 1)[0] as number;
+      this.#skipTimes({ untilMs: lastMs, reason: 'misfire' }, step);
+    }
+    for (const nominalMs of kept)
+      if (record.fired < current.times) this.#fireTime(nominalMs, dueAt(current, nominalMs), step);
+    record.cursorMs = Math.max(record.cursorMs, untilMs);
+    this.#plan();
+  }
+
+  /** All times of the timetable from the next one to `untilMs` do not happen. */
+  #skipTimes({ untilMs, reason }: { untilMs: number; reason: SkipReason }, step: Step): void {
+    const { current, record } = this;
+    const nominalMs = this.#next?.nominalMs ?? untilMs;
+    this.#send(
+      {
+        kind: 'skipped',
+        id: keyOf(current.name, nominalMs),
+        schedule: current.name,
+        idempotencyKey: keyOf(current.name, nominalMs),
+        nominalMs,
+        untilMs,
+        count: countSkipped(current, record.cursorMs, untilMs + 1),
+        reason,
+      },
+      step,
+    );
+  }
+
+  /** A run that this schedule follows has ended. */
+  parentEnded(parent: ParentRun, step: Step): void {
+    const { follows } = this.current;
+    if (follows === undefined || !follows.schedules.includes(parent.schedule)) return;
+    if (!isAwaited(follows.on, parent.status)) return;
+    const parents = this.#heardAll(parent);
+    if (parents !== undefined) this.#delay(this.#fireAfter(parents, parent.endedAtMs), step);
+    step.changed.add(this.current.name);
+  }
+
+  /** The runs that a fire follows, once there is none missing. */
+  #heardAll(parent: ParentRun): ParentRun[] | undefined {
+    const { follows } = this.current;
+    if (follows?.need !== 'all') return [parent];
+    const { record } = this;
+    const others = record.heard.filter(({ schedule }) => schedule !== parent.schedule);
+    record.heard = [...others, parent];
+    if (record.heard.length < new Set(follows.schedules).size) return undefined;
+    return record.heard.splice(0);
+  }
+
+  #fireAfter(parents: ParentRun[], endedAtMs: number): Fire {
+    const ids = parents.map(({ runId }) => runId);
+    const by = ids.length === 1 ? (ids[0] as string) : runIdOf(ids.join(' '));
+    const laterMs = dueAt(this.current, endedAtMs) - endedAtMs;
+    const dueMs = endedAtMs + (this.current.follows?.delayMs ?? 0) + laterMs;
+    return this.#newFire({ nominalMs: endedAtMs, dueMs, reason: 'parent', parents }, by);
+  }
+
+  #delay(fire: Fire, step: Step): void {
+    const { delayed } = this.record;
+    const at = delayed.findIndex(({ dueMs }) => dueMs > fire.dueMs);
+    if (fire.dueMs <= step.nowMs) this.#admit(fire, step);
+    else delayed.splice(at < 0 ? delayed.length : at, 0, fire);
+  }
+
+  /** Somebody wants a run now; a pause or an end of the schedule does not hinder. */
+  trigger(request: string, step: Step): void {
+    if (!this.#isNew(request)) return;
+    const { nowMs } = step;
+    this.#place(
+      this.#newFire({ nominalMs: nowMs, dueMs: nowMs, reason: 'trigger' }, request),
+      step,
+    );
+    step.changed.add(this.current.name);
+  }
+
+  /** Runs a stretch of the past again, beside everything else. */
+  backfill(request: Backfill, step: Step): void {
+    if (!this.#isNew(request.id)) return;
+    this.record.backfills.push({ ...request });
+    this.#pumpBackfills(step);
+    step.changed.add(this.current.name);
+  }
+
+  /** Starts no more runs of a backfill; those that go on may end. */
+  cancelBackfill(id: string, step: Step): void {
+    const { record } = this;
+    record.backfills = record.backfills.filter((one) => one.id !== id);
+    step.changed.add(this.current.name);
+  }
+
+  #isNew(request: string): boolean {
+    const { requests } = this.record;
+    if (requests.includes(request)) return false;
+    requests.push(request);
+    requests.splice(0, requests.length - REQUESTS_KEPT);
+    return true;
+  }
+
+  /** A run has ended for good. Returns what its followers hear of it; nothing if it is not known. */
+  ended({ runId, status, endedAtMs, output }: Ending, step: Step): ParentRun | undefined {
+    const run = this.#forget(runId);
+    if (run === undefined) return undefined;
+    if (isOpen(run)) this.#countFailure(status, step);
+    this.#goOn(step);
+    const { name: schedule } = this.current;
+    step.changed.add(schedule);
+    const { nominalMs } = run;
+    return { schedule, runId, nominalMs, status, output: cappedOutput(output), endedAtMs };
+  }
+
+  /** What was sent has arrived or never will. Returns what followers hear, as `ended` does. */
+  done({ id, job, refused, stranger }: Report, step: Step): ParentRun | undefined {
+    const { record } = this;
+    const at = record.outbox.findIndex((one) => one.id === id);
+    const [sent] = at < 0 ? [] : record.outbox.splice(at, 1);
+    if (sent?.kind !== 'fire') return undefined;
+    const { runId } = sent;
+    if (refused !== undefined)
+      return this.ended({ runId, status: 'failed', endedAtMs: step.nowMs, output: refused }, step);
+    const run = record.runs.find((one) => one.runId === runId);
+    if (run !== undefined && job !== undefined) run.job = job;
+    if (!this.current.tracked || stranger) {
+      this.#forget(runId);
+      this.#goOn(step);
+    }
+    return undefined;
+  }
+
+  #forget(runId: string): LiveRun | undefined {
+    const { record } = this;
+    const at = record.runs.findIndex((one) => one.runId === runId);
+    if (at < 0) return undefined;
+    record.outbox = record.outbox.filter((one) => one.kind === 'skipped' || one.runId !== runId);
+    return record.runs.splice(at, 1)[0];
+  }
+
+  #isUnsent(runId: string): boolean {
+    return this.record.outbox.some((one) => one.kind === 'fire' && one.runId === runId);
+  }
+
+  #countFailure(status: FinalStatus, step: Step): void {
+    const { current, record } = this;
+    if (status === 'discarded') return;
+    record.failures = status === 'done' ? 0 : record.failures + 1;
+    if (record.failures < current.pauseAfterFailures || record.paused !== undefined) return;
+    const reason = `${record.failures} runs failed, one after the other`;
+    record.paused = { reason, byFailures: true };
+    step.paused.push({ schedule: current.name, reason });
+  }
+
+  /** A run may have ended, or a pause: starts what has waited for it. */
+  #goOn(step: Step): void {
+    const { record } = this;
+    while (record.waiting.length > 0 && !record.paused && !record.runs.some(isOpen)) {
+      this.#start(record.waiting.shift() as Fire, step);
+    }
+    this.#pumpBackfills(step);
+    this.#plan();
+  }
+
+  #pumpBackfills(step: Step): void {
+    const { record } = this;
+    for (const backfill of [...record.backfills]) {
+      const { id, concurrency, toMs } = backfill;
+      let live = record.runs.filter((run) => run.backfill === id).length;
+      for (; live < concurrency; live++) {
+        const at = this.current.timetable?.next(backfill.cursorMs);
+        if (at === undefined || at > toMs) {
+          record.backfills = record.backfills.filter((one) => one !== backfill);
+          break;
+        }
+        backfill.cursorMs = at;
+        const time = {
+          nominalMs: at,
+          dueMs: step.nowMs,
+          reason: 'backfill' as const,
+          backfill: id,
+        };
+        this.#start(this.#newFire(time, id), step);
+      }
+    }
+  }
+
+  /** A fire is due by itself, not by hand: not while paused and not after the end. */
+  #admit(fire: Fire, step: Step): void {
+    const { current, record } = this;
+    const isOver = record.fired >= current.times || fire.nominalMs > current.endMs;
+    if (isOver) this.#skip(fire, 'ended', step);
+    else if (record.paused !== undefined) this.#skip(fire, 'paused', step);
+    else if (this.#place(fire, step)) record.fired++;
+  }
+
+  /** Starts a fire, lets it wait or skips it, as the overlap policy has it. */
+  #place(fire: Fire, step: Step): boolean {
+    const { current, record } = this;
+    const { overlap } = current;
+    const open = record.runs.filter(isOpen);
+    const mayWait = { queue_one: 1, queue_all: WAITING_MAX, skip: 0, replace: 0, allow: 0 };
+    const isFree = open.length < (overlap.kind === 'allow' ? overlap.max : 1);
+    const isNext = record.waiting.length === 0;
+    const hasRoom = record.runs.length < RUNS_MAX;
+    if (hasRoom && isNext && (isFree || overlap.kind === 'replace')) {
+      for (const run of open) if (overlap.kind === 'replace') this.#replace(run, step);
+      this.#start(fire, step);
+    } else if (record.waiting.length < mayWait[overlap.kind]) {
+      record.waiting.push(fire);
+    } else {
+      this.#skip(fire, 'overlap', step);
+      return false;
+    }
+    return true;
+  }
+
+  #replace(run: LiveRun, step: Step): void {
+    run.replaced = true;
+    const { runId, job } = run;
+    const { name: schedule } = this.current;
+    this.#send({ kind: 'replace', id: `${runId} replaced`, schedule, runId, job }, step);
+  }
+
+  #start(fire: Fire, step: Step): void {
+    const { runId, nominalMs, reason, backfill } = fire;
+    this.record.runs.push({ runId, nominalMs, reason, backfill });
+    this.#send({ kind: 'fire', id: fire.idempotencyKey, ...fire }, step);
+  }
+
+  #skip(fire: Fire, reason: SkipReason, step: Step): void {
+    const { schedule, idempotencyKey, nominalMs, parents } = fire;
+    const what = { schedule, idempotencyKey, nominalMs, untilMs: nominalMs, count: 1, parents };
+    this.#send({ kind: 'skipped', id: idempotencyKey, ...what, reason }, step);
+  }
+
+  #send(outgoing: Outgoing, step: Step): void {
+    this.record.outbox.push(outgoing);
+    step.outgoing.push(outgoing);
+    step.changed.add(this.current.name);
+  }
+
+  #newFire(time: Omit<Fire, 'schedule' | 'runId' | 'idempotencyKey'>, by?: string): Fire {
+    const { name: schedule } = this.current;
+    const idempotencyKey = keyOf(schedule, time.nominalMs, by);
+    return { schedule, runId: runIdOf(idempotencyKey), idempotencyKey, ...time };
+  }
+
+  /** Finds the next time of the timetable. */
+  #plan(): void {
+    const { current, record } = this;
+    const isOff = record.paused !== undefined || record.fired >= current.times;
+    const nominalMs = isOff ? undefined : nominalAfter(current, record.cursorMs);
+    this.#next =
+      nominalMs === undefined ? undefined : { nominalMs, dueMs: dueAt(current, nominalMs) };
+  }
+}
+
+function isAwaited(on: 'success' | 'failure' | 'always', status: FinalStatus): boolean {
+  if (on === 'always') return true;
+  return on === 'success' ? status === 'done' : status === 'failed' || status === 'dead';
+}
