@@ -79,7 +79,15 @@ const MATRIX: Record<string, Record<string, string>> = {
     resume: 'operator@*',
   },
   WorkerService: { work: 'anybody' },
-  SchedulerService: { listSchedules: 'viewer@*' },
+  SchedulerService: {
+    listSchedules: 'viewer@shop',
+    getSchedule: 'viewer@shop',
+    preview: 'viewer,developer@any',
+    trigger: 'operator@shop',
+    backfill: 'operator@shop',
+    resume: 'operator@shop',
+    listRuns: 'viewer@shop',
+  },
   MetricsService: { gather: 'viewer@*' },
   IngestService: { submit: 'anybody', submitBatch: 'anybody', submitStream: 'anybody' },
 };
@@ -95,7 +103,7 @@ const RULES: Record<string, Rules<ServiceDefinition>> = {
   StorageService: rules.storageRules(systemOf),
   DispatcherService: rules.dispatcherRules(systemOf),
   WorkerService: rules.workerRules,
-  SchedulerService: rules.schedulerRules,
+  SchedulerService: rules.schedulerRules(systemOf),
   MetricsService: rules.metricsRules,
   IngestService: rules.ingestRules,
 } as Record<string, Rules<never>>;
@@ -103,6 +111,7 @@ const RULES: Record<string, Rules<ServiceDefinition>> = {
 const REQUEST = {
   domain: 'orders',
   queue: 'orders',
+  schedule: 'orders',
   settings: { system: 'shop' },
   settingsRevision: 1,
   name: 'shop.leader',

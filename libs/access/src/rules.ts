@@ -210,9 +210,29 @@ export function dispatcherRules(systemOf: SystemOf): Rules<dispatcher.Dispatcher
   };
 }
 
-export const schedulerRules: Rules<scheduler.SchedulerServiceDefinition> = {
-  listSchedules: need(VIEWER, EVERYWHERE),
-};
+/** `systemOf` a schedule. */
+export function schedulerRules(systemOf: SystemOf): Rules<scheduler.SchedulerServiceDefinition> {
+  const ofSchedule =
+    (role: access.Role) =>
+    ({ schedule }: { schedule: string }): Need =>
+      need(role, systemOf(schedule));
+  return {
+    listSchedules: {
+      need: ({ schedule }) =>
+        schedule === '' ? somewhere(VIEWER) : need(VIEWER, systemOf(schedule)),
+      answer: ({ schedules, leader }, may) => ({
+        schedules: schedules.filter(({ system }) => may(VIEWER, system)),
+        leader,
+      }),
+    },
+    getSchedule: ofSchedule(VIEWER),
+    preview: somewhere(VIEWER, DEVELOPER),
+    trigger: ofSchedule(OPERATOR),
+    backfill: ofSchedule(OPERATOR),
+    resume: ofSchedule(OPERATOR),
+    listRuns: ofSchedule(VIEWER),
+  };
+}
 
 /** The figures tell of every queue. */
 export const metricsRules: Rules<metrics.MetricsServiceDefinition> = {

@@ -12,6 +12,13 @@ const BACKOFF = {
 };
 const START = { now: keeper.TopicStart.NOW, beginning: keeper.TopicStart.BEGINNING };
 const FORMAT = { raw: keeper.HttpFormat.RAW, pepperbus: keeper.HttpFormat.PEPPERBUS };
+const RESULT = {
+  done: keeper.ResultStatus.DONE,
+  retrying: keeper.ResultStatus.RETRYING,
+  failed: keeper.ResultStatus.FAILED,
+  dead: keeper.ResultStatus.DEAD,
+  discarded: keeper.ResultStatus.DISCARDED,
+};
 
 /** A queue as the services read it. Its secrets are at hand, and its passwords are hashes. */
 export function queueConfig(name: string, queue: QueueDocument): keeper.QueueConfig {
@@ -40,6 +47,10 @@ function topicConfig(name: string, topic: TopicDocument): keeper.TopicConfig {
     start: START[topic.start],
     paused,
     chunk,
+    result: topic.result && {
+      queue: topic.result.queue,
+      of: topic.result.of.map((status) => RESULT[status]),
+    },
   };
 }
 
@@ -91,7 +102,7 @@ function text(secret: Secret | undefined): string {
   return secret?.reveal() ?? '';
 }
 
-function retryPolicy(retry: RetryDocument): keeper.RetryPolicy {
+export function retryPolicy(retry: RetryDocument): keeper.RetryPolicy {
   const { attempts, minMs, maxMs, jitter, ageMs, crashes, ladderMs } = retry;
   return {
     attempts,

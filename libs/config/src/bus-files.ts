@@ -11,10 +11,18 @@ export const BUS_DOMAIN = 'malabar';
 /** A section for each queue: key `document`, and a key of type secret for each of its secrets. */
 export const QUEUES_FILE = '/queues.conf';
 
+/** The same for each schedule. */
+export const SCHEDULES_FILE = '/schedules.conf';
+
 /** A section for each system: keys `owner` and `description`, empty for none. */
 export const SYSTEMS_FILE = '/systems.conf';
 
 export const DOCUMENT_KEY = 'document';
+
+const KINDS = [
+  { kind: 'queues', path: QUEUES_FILE },
+  { kind: 'schedules', path: SCHEDULES_FILE },
+] as const;
 
 export interface DocumentsToFilesOptions {
   /** Variables that `{ secret: env:NAME }` may name. */
@@ -33,21 +41,24 @@ export async function documentsToFiles(
 ): Promise<config.ConfigFile[]> {
   const files: config.ConfigFile[] = [];
   if ('systems' in values) files.push(file(SYSTEMS_FILE, systemSections(documents.systems)));
-  if (!('queues' in values)) return files;
-  const written = values.queues as Record<string, unknown> | null;
   const faults: ConfigFault[] = [];
-  const sections = Object.entries(documents.queues).map(async ([name, queue]) => {
-    const secrets = secretsOf(queue);
-    const read = (placed: PlacedSecret): string => {
-      const found = readSecret(placed.secret, env);
-      if (found.text !== undefined) return found.text;
-      faults.push(fault({ path: ['queues', name, ...placed.path], message: found.reason }));
-      return '';
-    };
-    const kept = secrets.map((placed) => ({ ...placed, text: read(placed) }));
-    return queueSection(name, written?.[name], await Promise.all(kept.map(hashed(name, hashes))));
-  });
-  files.push(file(QUEUES_FILE, await Promise.all(sections)));
+  for (const { kind, path } of KINDS) {
+    if (!(kind in values)) continue;
+    const written = values[kind] as Record<string, unknown> | null;
+    const sections = Object.entries(documents[kind]).map(async ([name, document]) => {
+      const secrets = secretsOf(document);
+      const read = (placed: PlacedSecret): string => {
+        const found = readSecret(placed.secret, env);
+        if (found.text !== undefined) return found.text;
+        faults.push(fault({ path: [kind, name, ...placed.path], message: found.reason }));
+        return '';
+      };
+      const kept = secrets.map((placed) => ({ ...placed, text: read(placed) }));
+      const hashedSecrets = await Promise.all(kept.map(hashed(name, hashes)));
+      return documentSection(name, written?.[name], hashedSecrets);
+    });
+    files.push(file(path, await Promise.all(sections)));
+  }
   if (faults.length > 0) throw new ConfigError(faults);
   return files;
 }
@@ -74,7 +85,7 @@ const hashed =
     return { path, text: await hashes.hash(queue, secretKey(path), text) };
   };
 
-function queueSection(name: string, written: unknown, secrets: readonly Kept[]) {
+function documentSection(name: string, written: unknown, secrets: readonly Kept[]) {
   const references = secrets.map(({ path }) => {
     return { path, value: { secret: `keeper:${secretKey(path)}` } };
   });

@@ -1,10 +1,14 @@
 import type { config, keeper } from '@malabar/contracts';
 import { isPasswordHash } from '@malabar/core';
 import { queueConfig } from './bus-config.js';
-import { DOCUMENT_KEY, QUEUES_FILE, SYSTEMS_FILE } from './bus-files.js';
-import { noSystem, queueSchema, systemSchema } from './documents.js';
+import { DOCUMENT_KEY, QUEUES_FILE, SCHEDULES_FILE, SYSTEMS_FILE } from './bus-files.js';
+import { noSystem, type QueueDocument, queueSchema, systemSchema } from './documents.js';
 import { ConfigError, faultsOf, type KeyFault } from './faults.js';
-import { nameFault } from './schema.js';
+import { queueOfRuns, schedulerQueues } from './implied-queues.js';
+import { type ScheduleDocument, scheduleSchema } from './schedule.js';
+import { scheduleConfig } from './schedule-config.js';
+import { ownQueueFault, scheduleFaults } from './schedule-faults.js';
+import { type Field, nameFault } from './schema.js';
 import { Secret } from './secret.js';
 import { isPassword, secretsOf } from './secret-keys.js';
 import { suggestion } from './suggestion.js';
@@ -16,55 +20,91 @@ export interface BusFilesOptions {
 
 /**
  * Reads the files of the domain `malabar`: the inverse of documentsToFiles, with the same schema and
- * the same words. Remembers each queue by its text, so that the next release costs what it changes.
+ * the same words. Remembers each document by its text, so that the next release costs what it changes.
  */
 export class BusFilesReader {
   readonly #withoutSecrets: boolean;
-  #known = new Map<string, { text: string; read: ReadQueue }>();
+  #known = new Map<string, { text: string; read: ReadDocument<unknown> }>();
 
   constructor({ withoutSecrets = false }: BusFilesOptions = {}) {
     this.#withoutSecrets = withoutSecrets;
   }
 
   /**
-   * The queues and topics as the services read them, release 0. Files that it does not know are not
+   * Queues, topics and schedules as the services read them, release 0. Files that it does not know are not
    * its business. Throws a ConfigError with every fault.
    */
   busConfig(files: readonly config.ConfigFile[]): keeper.BusConfig {
-    const { queues, faults } = this.#read(files);
-    if (faults.length === 0) return { release: 0, queues };
+    const { queues, schedules, faults } = this.#read(files);
+    if (faults.length === 0) return { release: 0, queues, schedules };
     throw new ConfigError(faults.map(asConfigFault));
   }
 
   /** What the keeper refuses to publish. */
   faults(files: readonly config.ConfigFile[]): config.ConfigFault[] {
-    const known = [QUEUES_FILE, SYSTEMS_FILE];
+    const known = [QUEUES_FILE, SCHEDULES_FILE, SYSTEMS_FILE];
     const unknown = files.filter(({ path }) => !known.includes(path));
     const message = (path: string): string =>
-      `the bus reads ${known.join(' and ')}${suggestion(path, known, '/')}`;
+      `the bus reads ${known.join(', ')}${suggestion(path, known, '/')}`;
     return [
       ...this.#read(files).faults,
       ...unknown.map(({ path }) => faultAt(path, '', '', message(path))),
     ];
   }
 
-  #read(files: readonly config.ConfigFile[]) {
-    const queues: keeper.QueueConfig[] = [];
-    const faults: config.ConfigFault[] = [];
-    const systems = readSystems(sectionsOf(files, SYSTEMS_FILE), faults);
+  #read(files: readonly config.ConfigFile[]): Documents {
+    const read: Documents = { queues: [], schedules: [], faults: [] };
+    const systems = readSystems(sectionsOf(files, SYSTEMS_FILE), read.faults);
     const known = this.#known;
     this.#known = new Map();
-    for (const section of sectionsOf(files, QUEUES_FILE)) {
-      const text = JSON.stringify(section);
-      const before = known.get(section.name);
-      const read = before?.text === text ? before.read : readQueue(section, this.#withoutSecrets);
-      this.#known.set(section.name, { text, read });
-      const found = [...read.faults, ...systemFaults(read, systems)];
-      faults.push(...found.map((fault) => placed(QUEUES_FILE, section.name, fault)));
-      if (read.queue !== undefined && found.length === 0) queues.push(read.queue);
-    }
-    return { queues, faults };
+    const documents = <T>(path: string, kind: Kind<T>): ReadDocument<T>[] =>
+      sectionsOf(files, path).map((section) => {
+        const [place, text] = [`${path}/${section.name}`, JSON.stringify(section)];
+        const before = known.get(place);
+        const one =
+          before?.text === text
+            ? (before.read as ReadDocument<T>)
+            : readDocument(section, kind, this.#withoutSecrets);
+        this.#known.set(place, { text, read: one });
+        const found = [...one.faults, ...systemFaults(one, systems)];
+        read.faults.push(...found.map((fault) => placed(path, one.name, fault)));
+        return one;
+      });
+    addDocuments(documents(QUEUES_FILE, QUEUE), documents(SCHEDULES_FILE, SCHEDULE), read);
+    return read;
   }
+}
+
+interface Documents {
+  queues: keeper.QueueConfig[];
+  schedules: keeper.ScheduleConfig[];
+  faults: config.ConfigFault[];
+}
+
+/** Adds what the documents stand for, and what is wrong between them. */
+function addDocuments(
+  queues: ReadonlyArray<ReadDocument<keeper.QueueConfig>>,
+  schedules: ReadonlyArray<ReadDocument<ReadSchedule>>,
+  read: Documents,
+): void {
+  const byName = Object.fromEntries(schedules.map(({ name, document }) => [name, document]));
+  const known = queues.map(({ name }) => name);
+  for (const { path, message } of scheduleFaults({ schedules: byName, queues: known })) {
+    const [schedule = '', ...inside] = path;
+    const fault = { path: [DOCUMENT_KEY, ...inside], message };
+    read.faults.push(placed(SCHEDULES_FILE, schedule, fault));
+  }
+  for (const queue of known) {
+    const message = ownQueueFault(queue, byName);
+    if (message !== undefined) read.faults.push(faultAt(QUEUES_FILE, queue, '', message));
+  }
+  for (const { value } of queues) if (value !== undefined) read.queues.push(value);
+  for (const { value } of schedules) {
+    if (value === undefined) continue;
+    read.schedules.push(value.schedule);
+    if (value.queue !== undefined) read.queues.push(value.queue);
+  }
+  if (schedules.length > 0) read.queues.push(...schedulerQueues());
 }
 
 /** `BusFilesReader.busConfig`, once. */
@@ -93,23 +133,58 @@ function readSystems(
   return sections.map(({ name }) => name);
 }
 
-/** A queue and what is wrong with it, as far as it can be told without the others. */
-interface ReadQueue {
-  /** Undefined if there is none, or if something is wrong with it. */
-  queue?: keeper.QueueConfig;
+/** A kind of document, and what the services make of one. */
+interface Kind<T> {
+  what: string;
+  schema: Field<unknown>;
+  make(name: string, document: unknown): T;
+}
+
+interface ReadSchedule {
+  schedule: keeper.ScheduleConfig;
+  queue: keeper.QueueConfig | undefined;
+}
+
+const QUEUE: Kind<keeper.QueueConfig> = {
+  what: 'queue',
+  schema: queueSchema,
+  make: (name, document) => queueConfig(name, document as QueueDocument),
+};
+
+const SCHEDULE: Kind<ReadSchedule> = {
+  what: 'schedule',
+  schema: scheduleSchema,
+  make: (name, document) => ({
+    schedule: scheduleConfig(name, document as ScheduleDocument),
+    queue: queueOfRuns(name, document as ScheduleDocument),
+  }),
+};
+
+/** A document and what is wrong with it, as far as it can be told without the others. */
+interface ReadDocument<T> {
+  name: string;
+  /** As it was written, if it is JSON. */
+  document?: unknown;
+  /** Undefined if something is wrong with it. */
+  value?: T;
   faults: KeyFault[];
 }
 
-function readQueue(section: config.ConfigSection, withoutSecrets: boolean): ReadQueue {
-  const faults = [...nameFaults('queue', section.name), ...keyFaults(section)];
-  const document = section.entries.find(({ key }) => key === DOCUMENT_KEY);
-  if (document === undefined) return { faults };
+function readDocument<T>(
+  section: config.ConfigSection,
+  { what, schema, make }: Kind<T>,
+  withoutSecrets: boolean,
+): ReadDocument<T> {
+  const { name } = section;
+  const faults = [...nameFaults(what, name), ...keyFaults(section)];
+  const written = section.entries.find(({ key }) => key === DOCUMENT_KEY);
+  if (written === undefined) return { name, faults };
   const fail = (path: readonly string[], message: string): void =>
     void faults.push({ path: [DOCUMENT_KEY, ...path], message });
-  const parsed = parseJson(document.raw);
+  const parsed = parseJson(written.raw);
   if (parsed === undefined) {
     fail([], 'is not JSON');
-    return { faults };
+    return { name, faults };
   }
   const secrets = new Map(
     section.entries.filter(({ type }) => type === 'secret').map(({ key, raw }) => [key, raw]),
@@ -119,19 +194,21 @@ function readQueue(section: config.ConfigSection, withoutSecrets: boolean): Read
     if (text === undefined) fail(path, `there is no key ${key} of type secret in this section`);
     return Secret.kept(key, text ?? '');
   });
-  const { data: queue, error } = queueSchema.safeParse(resolved);
+  const { data, error } = schema.safeParse(resolved);
   for (const { path, message } of faultsOf(error?.issues ?? [])) fail(path, message);
-  for (const { path, secret } of secretsOf(queue)) {
+  for (const { path, secret } of secretsOf(data)) {
     const fault = secretFault(path, secret);
     if (fault !== undefined) fail(path, fault);
   }
-  if (queue === undefined || faults.length > 0) return { faults };
-  return { queue: queueConfig(section.name, queue), faults };
+  const document = parsed.value;
+  if (data === undefined || faults.length > 0) return { name, document, faults };
+  return { name, document, value: make(name, data), faults };
 }
 
-function systemFaults({ queue }: ReadQueue, systems: readonly string[]): KeyFault[] {
-  if (!queue?.system || systems.includes(queue.system)) return [];
-  return [{ path: [DOCUMENT_KEY, 'system'], message: noSystem(queue.system, systems) }];
+function systemFaults({ document }: ReadDocument<unknown>, systems: readonly string[]): KeyFault[] {
+  const { system } = (document ?? {}) as { system?: unknown };
+  if (typeof system !== 'string' || system === '' || systems.includes(system)) return [];
+  return [{ path: [DOCUMENT_KEY, 'system'], message: noSystem(system, systems) }];
 }
 
 function keyFaults({ entries }: config.ConfigSection): KeyFault[] {

@@ -1,5 +1,7 @@
 import type { KeyFault } from './faults.js';
 import { grantFaults, type PersonDocument, personSchema } from './people.js';
+import { type ScheduleDocument, scheduleSchema } from './schedule.js';
+import { ownQueueFault, scheduleFaults } from './schedule-faults.js';
 import {
   count,
   duration,
@@ -36,6 +38,7 @@ export interface QueueDocument {
 export interface Documents {
   systems: Record<string, SystemDocument>;
   queues: Record<string, QueueDocument>;
+  schedules: Record<string, ScheduleDocument>;
   people: Record<string, PersonDocument>;
 }
 
@@ -73,8 +76,8 @@ export const fileSchema = section({
   ...settingsFields,
   systems: named('system', systemSchema).prefault({}),
   queues: named('queue', queueSchema).prefault({}),
+  schedules: named('schedule', scheduleSchema).prefault({}),
   people: named('user', personSchema).prefault({}),
-  schedules: later(),
   stores: later(),
   alarms: later(),
 }) as unknown as Field<Settings & Documents>;
@@ -85,13 +88,33 @@ export const fileSchema = section({
  */
 export function crossFaults(values: Record<string, unknown>): KeyFault[] {
   const known = Object.keys(asMapping(values.systems));
-  const queues = Object.entries(asMapping(values.queues)).flatMap(([name, queue]) => {
-    const owner = asMapping(queue).system;
-    if (typeof owner !== 'string' || known.includes(owner)) return [];
-    return [{ path: ['queues', name, 'system'], message: noSystem(owner, known) }];
-  });
+  const owned = (['queues', 'schedules'] as const).flatMap((kind) =>
+    Object.entries(asMapping(values[kind])).flatMap(([name, document]) => {
+      const owner = asMapping(document).system;
+      if (typeof owner !== 'string' || known.includes(owner)) return [];
+      return [{ path: [kind, name, 'system'], message: noSystem(owner, known) }];
+    }),
+  );
   const people = asMapping(values.people);
-  return [...queues, ...grantFaults(people, known, (system) => noSystem(system, known))];
+  return [
+    ...owned,
+    ...timeFaults(values),
+    ...grantFaults(people, known, (system) => noSystem(system, known)),
+  ];
+}
+
+/** Faults between schedules and queues. A file without queues leaves them to others. */
+function timeFaults(values: Record<string, unknown>): KeyFault[] {
+  const [schedules, queues] = [asMapping(values.schedules), Object.keys(asMapping(values.queues))];
+  const found = scheduleFaults({ schedules, queues: 'queues' in values ? queues : undefined });
+  const taken = queues.flatMap((queue) => {
+    const message = ownQueueFault(queue, schedules);
+    return message === undefined ? [] : [{ path: ['queues', queue], message }];
+  });
+  return [
+    ...found.map(({ path, message }) => ({ path: ['schedules', ...path], message })),
+    ...taken,
+  ];
 }
 
 /** What is wrong with a queue that names a system which is not there. */

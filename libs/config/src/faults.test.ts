@@ -39,7 +39,6 @@ const BAD: Array<[text: string, ...lines: string[]]> = [
   ['ingest: 5', "1:1: ingest: '5' is not a mapping of keys"],
   ['ingest: [1]', '1:1: ingest: a list is not a mapping of keys'],
   ['grpc: { tls: { cert: a.pem } }', '1:9: grpc.tls.key: is required'],
-  ['schedules: {}', '1:1: schedules: not supported yet'],
   // Values.
   [
     'log: { level: loud }',

@@ -44,8 +44,11 @@ export function readConfig({ file, text, env = {}, flags = {} }: ConfigSources):
   const found = [...faultsOf(parsed.error?.issues ?? []), ...crossFaults(yaml.values)];
   const faults = [...given.flatMap((one) => one.faults), ...found.map(fault)];
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
-  const { systems, queues, people, ...settings } = parsed.data;
-  const config = { ...complete(settings, env, fault), documents: { systems, queues, people } };
+  const { systems, queues, schedules, people, ...settings } = parsed.data;
+  const config = {
+    ...complete(settings, env, fault),
+    documents: { systems, queues, schedules, people },
+  };
   return { config, values: yaml.values, fault };
 }
 

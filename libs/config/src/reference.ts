@@ -10,7 +10,7 @@ const HEAD = `# Configuration
 Generated from the schema in libs/config; a test keeps it true. Rewrite it with \`npm run docs:config\`.
 
 One YAML file, \`malabar.yaml\`, holds the settings of a process and the documents of the whole bus (systems, queues,
-topics, people), which the keeper keeps ([below](#the-file-and-the-keeper)). [deploy/examples](../deploy/examples) has files to start from. \`malabar config check\` names every fault as
+topics, schedules, people), which the keeper keeps ([below](#the-file-and-the-keeper)). [deploy/examples](../deploy/examples) has files to start from. \`malabar config check\` names every fault as
 \`file:line:column: key: reason\`; \`malabar config show\` prints what is in force.
 
 - **Order.** Defaults, then the file, then the environment, then flags (\`--set ingest.redis.listen=127.0.0.1:0\`): the
@@ -25,8 +25,13 @@ topics, people), which the keeper keeps ([below](#the-file-and-the-keeper)). [de
   \`malabar config hash-password\` prints. No log and no message shows them.
 - **Required** keys are so where the mapping that holds them is written: \`tls: {}\` needs \`cert\`, no \`tls\` needs nothing.
 - **Names** of systems, queues and topics have 1 to 128 letters, digits, \`_\`, \`.\` or \`-\`.
-- **Hot or not.** Saving the file changes systems, queues, topics and people at once. Settings of a process need a
+- **Hot or not.** Saving the file changes systems, queues, topics, schedules and people at once. Settings of a process need a
   restart; the log says which ones. A file with a fault changes nothing.
+`;
+
+const SCHEDULES = `## Schedules
+
+When jobs are pushed by the clock, or after others have run: [schedules.md](schedules.md) tells the whole story.
 `;
 
 const TARGETS = `## Targets
@@ -68,6 +73,7 @@ name of \`file\`:
 | file of domain \`malabar\` | section | keys |
 | --- | --- | --- |
 | \`/queues.conf\` | the queue | \`document\`: what stands under the queue's name in malabar.yaml, as JSON; keys of type \`secret\` of any name, to which the document refers as \`{"secret": "keeper:<key>"}\` |
+| \`/schedules.conf\` | the schedule | the same for what stands under the schedule's name |
 | \`/systems.conf\` | the system | \`owner\`, \`description\` |
 
 A password that is set as plain text becomes its hash before it is kept. Secrets do not stand in a document, which
@@ -87,12 +93,14 @@ while no keeper answers; \`malabar doctor\` says so.
 export function configReference(): string {
   const entries = outline(fileSchema);
   const documents = entries.filter(({ path }) => ['systems', 'queues'].includes(path[0] ?? ''));
+  const schedules = entries.filter(({ path }) => path[0] === 'schedules');
   const people = entries.filter(({ path }) => path[0] === 'people');
   const later = entries.filter((entry) => entry.later).map(({ path }) => `\`${path.join('.')}\``);
   return [
     HEAD,
     `## Settings of a process\n\n${settingsTable(outline(settingsSchema))}\n`,
     `## Systems, queues and topics\n\n${table(documents.filter((entry) => !entry.later))}\n`,
+    `${SCHEDULES}\n${table(schedules)}\n`,
     TARGETS,
     `### target.fastcgi\n\n${table(outline(fastcgiSchema))}\n`,
     `### target.http\n\n${table(outline(httpSchema))}\n`,

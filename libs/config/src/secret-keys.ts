@@ -29,7 +29,8 @@ export function isPassword(path: readonly string[]): boolean {
  * `ship:headers:authorization`, `ship:env:TOKEN`. Names have no colon, so no two places share a key.
  */
 export function secretKey(path: readonly string[]): string {
-  const [last = '', topic = ''] = [path.at(-1), path[1]];
+  // Of a schedule's command, which has no topic: `run:env:TOKEN`.
+  const [last = '', topic = ''] = [path.at(-1), path[0] === 'run' ? 'run' : path[1]];
   if (path.length === 1) return last;
   const key = isPassword(path) ? `${topic}:${last}` : `${topic}:${path.at(-2)}:${last}`;
   return key.length <= KEY_LENGTH_MAX ? key : createHash('sha256').update(key).digest('hex');

@@ -6,11 +6,13 @@ import {
   fail,
   fraction,
   later,
+  list,
   oneOf,
   onOff,
   password,
   scalar,
   section,
+  text,
 } from './schema.js';
 import type { Secret } from './secret.js';
 import { type TargetDocument, target } from './target.js';
@@ -39,6 +41,15 @@ export interface RetryDocument {
   ladderMs: number[];
 }
 
+/** What became of a delivery, as results say it. */
+export type ResultStatus = 'done' | 'retrying' | 'failed' | 'dead' | 'discarded';
+
+/** Who is told what became of deliveries. */
+export interface ResultDocument {
+  queue: string;
+  of: ResultStatus[];
+}
+
 /** One subscription of a queue. */
 export interface TopicDocument {
   target: TargetDocument;
@@ -50,6 +61,7 @@ export interface TopicDocument {
   chunk: number;
   password?: Secret;
   retry: RetryDocument;
+  result?: ResultDocument;
 }
 
 const ladder = scalar('list of durations', (value) => {
@@ -80,7 +92,8 @@ const retryFields = section({
   ladderMs: ladder.optional().describe('The pauses of `ladder` in order; the last one repeats.'),
 });
 
-const retry = retryFields.transform((given, context): RetryDocument => {
+/** `retry`, as the file says it. */
+export const retry = retryFields.transform((given, context): RetryDocument => {
   const backoff = given.backoff ?? (given.ladderMs ? 'ladder' : 'exponential');
   const maxMs = given.maxMs ?? Math.max(HOUR_MS, given.minMs);
   if (backoff === 'ladder' && given.ladderMs === undefined) {
@@ -91,7 +104,16 @@ const retry = retryFields.transform((given, context): RetryDocument => {
   }
   if (maxMs < given.minMs) return fail(context, 'is shorter than min', ['max']);
   return { ...given, backoff, maxMs, ageMs: given.ageMs ?? 0, ladderMs: given.ladderMs ?? [] };
-});
+}) as Field<RetryDocument>;
+
+const ENDS: ResultStatus[] = ['done', 'failed', 'dead', 'discarded'];
+
+const result = section({
+  queue: text.describe('Results are jobs of this queue.'),
+  of: list('statuses', oneOf('done', 'retrying', 'failed', 'dead', 'discarded'))
+    .optional()
+    .describe('Which results: `[done, retrying, failed, dead, discarded]`; without it all ends.'),
+}).transform(({ queue, of }): ResultDocument => ({ queue, of: of ?? ENDS }));
 
 /** A topic as the file says it. */
 const topicFields = section({
@@ -118,6 +140,9 @@ const topicFields = section({
     .optional()
     .describe('Of consumers that fetch or connect; the password of the queue if not given.'),
   retry: retry.prefault({}),
+  result: result
+    .optional()
+    .describe('Who is told what became of deliveries, in the same commit as the outcome.'),
   rate: later(),
   key: later(),
   priority: later(),
@@ -149,6 +174,7 @@ export const topic = topicFields.transform((given, context): TopicDocument => {
     chunk: given.chunk,
     password: given.password,
     retry: given.retry,
+    result: given.result,
   };
 }) as Field<TopicDocument>;
 

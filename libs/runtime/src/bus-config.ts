@@ -1,6 +1,14 @@
-import { BUS_DOMAIN, BusFilesReader, QUEUES_FILE, SYSTEMS_FILE } from '@malabar/config';
+import {
+  BUS_DOMAIN,
+  BusFilesReader,
+  QUEUES_FILE,
+  SCHEDULES_FILE,
+  SYSTEMS_FILE,
+} from '@malabar/config';
 import type { keeper } from '@malabar/contracts';
 import type { SubscribeOptions } from '@malabar/keeper-client';
+
+const FILES = [QUEUES_FILE, SCHEDULES_FILE, SYSTEMS_FILE];
 
 /** Takes a release over. What it throws is why this process refuses it. */
 export type OnBusConfig = (config: keeper.BusConfig) => void | Promise<void>;
@@ -12,7 +20,7 @@ interface Listener {
 }
 
 /**
- * The queues and topics for all modules of a process: one subscription, read once. Secrets come along
+ * Queues, topics and schedules for all modules of a process: one subscription, read once. Secrets come along
  * if any of the modules wants them.
  */
 export class BusConfigFeed {
@@ -35,7 +43,7 @@ export class BusConfigFeed {
     const reader = new BusFilesReader({ withoutSecrets });
     return {
       domain: BUS_DOMAIN,
-      subscriptions: [QUEUES_FILE, SYSTEMS_FILE].map((file) => ({ file, verbatim: true })),
+      subscriptions: FILES.map((file) => ({ file, verbatim: true })),
       withoutSecrets,
       onChange: async (_, view) => {
         const { release } = view;

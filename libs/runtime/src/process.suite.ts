@@ -1,5 +1,5 @@
 import { loadConfig, type MalabarConfig } from '@malabar/config';
-import { discovery, scheduler } from '@malabar/contracts';
+import { discovery, metrics } from '@malabar/contracts';
 import { Channel } from '@malabar/core';
 import { bind, type Implementation } from '@malabar/rpc';
 import type { Logger } from '@malabar/telemetry';
@@ -45,14 +45,15 @@ export function journaled(
   };
 }
 
-/** The scheduler's contract, answered with one name: the smallest contract that there is. */
+/** The answer of a service that `schedulerOf` made. */
+export const answerOf = (name: string) => ({
+  processes: [{ instanceId: name, services: [], text: '', error: '' }],
+});
+
+/** A service that answers with one name, by the smallest contract that there is. */
 export function schedulerOf(answer: string): Module {
   return journaled([], 'scheduler', ['keeper'], {
-    bindings: [
-      bind(scheduler.SchedulerServiceDefinition, {
-        listSchedules: async () => ({ schedules: [answer] }),
-      }),
-    ],
+    bindings: [bind(metrics.MetricsServiceDefinition, { gather: async () => answerOf(answer) })],
   });
 }
 

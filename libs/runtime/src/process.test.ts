@@ -1,12 +1,12 @@
-import { scheduler } from '@malabar/contracts';
+import { metrics } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { Client } from '@malabar/rpc';
 import { eventually, freePort, tempDir } from '@malabar/testkit';
 import { afterEach, expect, test } from 'vitest';
 import type { Module } from './module.js';
-import { journaled, memoryKeeper, schedulerOf, startModules } from './process.suite.js';
+import { answerOf, journaled, memoryKeeper, schedulerOf, startModules } from './process.suite.js';
 
-type SchedulerClient = Client<typeof scheduler.SchedulerServiceDefinition>;
+type SchedulerClient = Client<typeof metrics.MetricsServiceDefinition>;
 
 const running: Array<{ stop(): Promise<void> }> = [];
 afterEach(async () => {
@@ -23,7 +23,7 @@ function caller(take: (client: SchedulerClient) => void): Module {
   return {
     ...journaled([], 'dispatcher'),
     async start({ client }) {
-      take(client('scheduler', scheduler.SchedulerServiceDefinition));
+      take(client('scheduler', metrics.MetricsServiceDefinition));
       return { stop: async () => {} };
     },
   };
@@ -90,7 +90,7 @@ test('a taken port is an error that names it, and nothing is left running', asyn
 test('a service in the same process is called directly, also if it starts later', async () => {
   let client: SchedulerClient | undefined;
   await begin([caller((given) => (client = given)), schedulerOf('here'), memoryKeeper().module]);
-  expect(await client?.listSchedules({})).toEqual({ schedules: ['here'] });
+  expect(await client?.gather({})).toEqual(answerOf('here'));
 });
 
 test('a service of another process is found at the keeper, and found anew where it moves', async () => {
@@ -99,19 +99,19 @@ test('a service of another process is found at the keeper, and found anew where 
   const keeperAt = { 'addresses.keeper': grpcAddress };
   let client: SchedulerClient | undefined;
   await begin([caller((given) => (client = given))], { ...keeperAt, node: 'c' });
-  await expect(client?.listSchedules({})).rejects.toMatchObject({
+  await expect(client?.gather({})).rejects.toMatchObject({
     code: 'UNAVAILABLE',
     message: expect.stringContaining('no running scheduler'),
   });
   const first = await begin([schedulerOf('one')], { ...keeperAt, node: 'a' });
   await eventually(() => expect([...instances.keys()]).toContain('a/scheduler'));
-  const found = await eventually(() => client?.listSchedules({}));
-  expect(found).toEqual({ schedules: ['one'] });
+  const found = await eventually(() => client?.gather({}));
+  expect(found).toEqual(answerOf('one'));
   await first.stop();
   expect([...instances.keys()]).not.toContain('a/scheduler');
   await begin([schedulerOf('two')], { ...keeperAt, node: 'b' });
-  const moved = await eventually(() => client?.listSchedules({}));
-  expect(moved).toEqual({ schedules: ['two'] });
+  const moved = await eventually(() => client?.gather({}));
+  expect(moved).toEqual(answerOf('two'));
 });
 
 test('a process that has met its keeper finds the others without it, also when it starts anew', async () => {
@@ -123,13 +123,13 @@ test('a process that has met its keeper finds the others without it, also when i
   let client: SchedulerClient | undefined;
   const own = { ...keeperAt, data: tempDir('caller') };
   const first = await begin([caller((given) => (client = given))], own);
-  const answer = { schedules: ['one'] };
-  expect(await eventually(() => client?.listSchedules({}))).toEqual(answer);
+  const answer = answerOf('one');
+  expect(await eventually(() => client?.gather({}))).toEqual(answer);
   await keeperProcess.stop();
-  expect(await client?.listSchedules({})).toEqual(answer);
+  expect(await client?.gather({})).toEqual(answer);
   await first.stop();
   await begin([caller((given) => (client = given))], own);
-  expect(await client?.listSchedules({})).toEqual(answer);
+  expect(await client?.gather({})).toEqual(answer);
 });
 
 test('a service whose address is configured needs no keeper', async () => {
@@ -138,7 +138,7 @@ test('a service whose address is configured needs no keeper', async () => {
   let client: SchedulerClient | undefined;
   const flags = { ...nowhere, 'addresses.scheduler': grpcAddress };
   await begin([caller((given) => (client = given))], flags);
-  expect(await client?.listSchedules({})).toEqual({ schedules: ['fixed'] });
+  expect(await client?.gather({})).toEqual(answerOf('fixed'));
 });
 
 test('a process registers its services, also at a keeper that comes later', async () => {

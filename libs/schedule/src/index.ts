@@ -1,7 +1,7 @@
 export { atTimetable, parseInstant } from './at.js';
 export { type CronOptions, cronTimetable, type Gap, type Overlap } from './cron.js';
 export { everyTimetable } from './every.js';
-export { type Family, familyTree } from './family.js';
+export { circles, type Family, familyTree } from './family.js';
 export {
   familyFaults,
   faultsOf,

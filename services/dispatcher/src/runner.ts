@@ -1,4 +1,4 @@
-import type { dispatcher, keeper } from '@malabar/contracts';
+import { type dispatcher, keeper } from '@malabar/contracts';
 import type { Clock } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import type { TopicMetrics } from './metrics.js';
@@ -44,3 +44,8 @@ export interface Runner extends Subscriber {
 
 /** Calls back when the last running attempt of a retired runner has ended. */
 export type OnIdle = () => void;
+
+/** Whether a yes must say when and who: somebody is told of it. */
+export function isDoneTold({ result }: keeper.TopicConfig): boolean {
+  return result?.of.includes(keeper.ResultStatus.DONE) ?? false;
+}

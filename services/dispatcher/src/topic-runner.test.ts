@@ -442,13 +442,30 @@ test('a fault of the target counts as a try and makes the topic back off', async
   expect(target.running).toBe(0);
 });
 
-test('a yes with output is told with it', async () => {
-  const { storage, target, settle } = start({ concurrency: 1 });
+test('a yes that somebody is told of says when it was, and what was printed', async () => {
+  const result = { queue: 'told', of: [keeper.ResultStatus.DONE] };
+  const { clock, storage, target, settle } = start({ result });
+  const startedAtMs = clock.now();
   storage.push('q/t', 'a');
   await settle();
+  await clock.advance(70);
   target.answer({ ...done, output: 'all well', exitCode: 0 });
   await settle();
-  expect(storage.outcomes).toMatchObject([{ kind: DONE, output: 'all well', exitCode: 0 }]);
+  const told = { kind: DONE, startedAtMs, durationMs: 70, output: 'all well', exitCode: 0 };
+  expect(storage.outcomes).toMatchObject([told]);
+  expect(storage.done).toEqual([]);
+});
+
+test('what nobody is told of does not travel: a yes is only its lease, a no leaves its output behind', async () => {
+  const { storage, target, settle } = start({ concurrency: 1 });
+  storage.push('q/t', 'a', 'b');
+  await settle();
+  target.answer({ ...done, output: 'all well' });
+  await settle();
+  target.answer({ ...retry('1', 'all bad'), output: 'all bad' });
+  await settle();
+  expect(storage.done).toEqual([1]);
+  expect(storage.outcomes).toMatchObject([{ kind: RETRY, error: 'all bad', output: '' }]);
 });
 
 test('what storage refuses is visible', async () => {

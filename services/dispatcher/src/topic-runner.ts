@@ -3,7 +3,13 @@ import { toBusError } from '@malabar/core';
 import { Breaker } from './breaker.js';
 import type { Delivery } from './delivery.js';
 import { LeaseBuffer } from './lease-buffer.js';
-import type { OnIdle, Runner, RunnerContext, TopicSettings } from './runner.js';
+import {
+  isDoneTold,
+  type OnIdle,
+  type Runner,
+  type RunnerContext,
+  type TopicSettings,
+} from './runner.js';
 import type { Subscription } from './storage-link.js';
 import type { Attempt, Target } from './target.js';
 import { retry, type Verdict } from './verdict.js';
@@ -283,6 +289,7 @@ export class TopicRunner implements Runner {
 
   #end({ attempt: { deliveries }, startedAtMs, epoch }: Running, verdict: Verdict): void {
     const { link, clock, metrics } = this.#context;
+    const isPlain = verdict.kind === common.OutcomeKind.DONE && !isDoneTold(this.#settings.config);
     const durationMs = clock.now() - startedAtMs;
     const { DONE, RELEASE } = common.OutcomeKind;
     // The next request before the books: a consumer that is free should not wait for them.
@@ -290,7 +297,7 @@ export class TopicRunner implements Runner {
     metrics.ended(verdict.kind, deliveries.length);
     if (verdict.kind !== RELEASE) metrics.took(durationMs);
     for (const delivery of deliveries) {
-      if (verdict.kind === DONE && verdict.output === undefined) link.done(delivery);
+      if (isPlain) link.done(delivery);
       else link.settle(delivery, this.#ending(verdict, { startedAtMs, durationMs }));
     }
     if (this.#retired) return;
@@ -302,7 +309,9 @@ export class TopicRunner implements Runner {
   }
 
   #ending(verdict: Verdict, times: { startedAtMs: number; durationMs: number }) {
-    const { kind, errorCode, error, output, exitCode } = verdict;
+    const { kind, errorCode, error, exitCode } = verdict;
+    // Nobody keeps it but who is told of results.
+    const output = this.#settings.config.result && verdict.output;
     // A released delivery is ready at once; the pause is the topic's.
     const retryAfterMs = kind === common.OutcomeKind.RELEASE ? 0 : verdict.retryAfterMs;
     return { kind, errorCode, error, output, exitCode, retryAfterMs, ...times };

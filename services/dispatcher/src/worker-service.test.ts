@@ -203,6 +203,19 @@ test('outcomes reach storage with the words of the worker and our times', async 
   expect(storage.outcomes[1]?.error).toHaveLength(16 * 1024);
 });
 
+test('a yes that somebody is told of says who said it and how long it took', async () => {
+  const result = { queue: 'told', of: [keeper.ResultStatus.DONE] };
+  runner.reconfigure(settings({ result }));
+  const worker = new TestWorker({ topic: 'q/t', worker: 'w1', capacity: 1 });
+  await joined(1);
+  storage.push('q/t', 'a');
+  const [item] = await worker.got(1);
+  await clock.advance(40);
+  worker.say({ done: [item?.leaseId ?? 0] });
+  const told = { kind: common.OutcomeKind.DONE, consumer: 'w1', durationMs: 40 };
+  await eventually(() => expect(storage.outcomes).toMatchObject([told]));
+});
+
 test('a job without an answer times out; its place stays taken until the worker answers', async () => {
   const worker = new TestWorker({ topic: 'q/t', capacity: 1 });
   await joined(1);

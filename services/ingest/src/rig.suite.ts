@@ -66,7 +66,8 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     return ingest.stop();
   });
   const configured = options.configured ?? true;
-  if (configured) ingest.configure({ release: 1, queues: options.queues ?? [queueConfig('q')] });
+  if (configured)
+    ingest.configure({ release: 1, queues: options.queues ?? [queueConfig('q')], schedules: [] });
   await ingest.start();
   if (!storage.down && configured) {
     await eventually(() => ingest.intake.notReady().length === 0);

@@ -51,9 +51,9 @@ test('in a batch one refused job does not refuse the others', async () => {
 test('a stream is answered in the order of its requests, faults included', async () => {
   const { service } = await startService();
   const requests = new Channel<contract.SubmitStreamRequest>();
-  requests.push({ requestId: 7, queue: 'q', jobs: [job('a'), job('b')] });
-  requests.push({ requestId: 8, queue: 'none', jobs: [job('c')] });
-  requests.push({ requestId: 9, queue: 'q', jobs: [] });
+  requests.push({ requestId: 7, queue: 'q', jobs: [job('a'), job('b')], idempotencyWindowMs: 0 });
+  requests.push({ requestId: 8, queue: 'none', jobs: [job('c')], idempotencyWindowMs: 0 });
+  requests.push({ requestId: 9, queue: 'q', jobs: [], idempotencyWindowMs: 0 });
   requests.end();
   const answers: contract.SubmitStreamResponse[] = [];
   for await (const answer of service.submitStream(requests, context())) answers.push(answer);

@@ -14,6 +14,9 @@ const STREAM_REQUESTS_MAX = 1024;
 /** What a job's options may take beside its message, on the way to storage. */
 const OPTIONS_BYTES_MAX = 64;
 
+/** Services of the bus in other processes name themselves, beside what makes them trusted. */
+const SERVICE_HEADER = 'malabar-service';
+
 const DURABILITY = ingest.Durability.FSYNC;
 
 export interface IngestServiceOptions {
@@ -46,12 +49,12 @@ export function createIngestService(
   };
 }
 
-/** Callers inside the process are the bus itself; everybody else shows a queue's password. */
+/** Who calls as a service of the bus may push everywhere; everybody else shows a queue's password. */
 async function authenticate(
   { rules, open }: IngestServiceOptions,
   { metadata, peer, trusted }: CallContext,
 ): Promise<Access | undefined> {
-  if (peer === 'local') return undefined;
+  if (peer === 'local' || (trusted && metadata.has(SERVICE_HEADER))) return undefined;
   const access = new Access(rules, open || trusted);
   const basic = readBasic(metadata.get('authorization'));
   if (basic && !(await access.login(basic[0], basic[1]))) {
@@ -65,6 +68,7 @@ async function submit(
   access: Access | undefined,
   queueName: string,
   jobs: readonly common.Job[],
+  idempotencyWindowMs = 0,
 ): Promise<JobOutcome[]> {
   const queue = intake.require(queueName);
   const denied = access?.pushRefusal(queue);
@@ -91,7 +95,8 @@ async function submit(
       const submission = new Submission('grpc', resolve);
       const batch = intake.batch(queue);
       messages.forEach((message, i) => {
-        intake.addJob(batch, submission, message, optionsOf(good[i] as common.Job, clock));
+        const options = optionsOf(good[i] as common.Job, clock, idempotencyWindowMs);
+        intake.addJob(batch, submission, message, options);
       });
     });
   }
@@ -102,13 +107,14 @@ function invalid(job: common.Job): BusError | undefined {
   return new BusError('INVALID', `priority ${job.priority}: 0 (usual) to 9 (first)`);
 }
 
-function optionsOf(job: common.Job, clock: Clock): JobOptions {
+function optionsOf(job: common.Job, clock: Clock, idempotencyWindowMs: number): JobOptions {
   return {
     // A time that has passed is no delay.
     deliverAtMs: job.deliverAtMs > clock.now() ? job.deliverAtMs : 0,
     expiresAtMs: job.expiresAtMs,
     priority: job.priority,
     idempotencyKey: job.idempotencyKey,
+    ...(job.idempotencyKey !== '' && { idempotencyWindowMs }),
   };
 }
 
@@ -172,10 +178,11 @@ class Window {
 
   async #answer(
     access: Access | undefined,
-    { requestId, queue, jobs }: ingest.SubmitStreamRequest,
+    { requestId, queue, jobs, idempotencyWindowMs }: ingest.SubmitStreamRequest,
   ): Promise<ingest.SubmitStreamResponse> {
     try {
-      const results = (await submit(this.#options, access, queue, jobs)).map(toResult);
+      const outcomes = await submit(this.#options, access, queue, jobs, idempotencyWindowMs);
+      const results = outcomes.map(toResult);
       return { requestId, results, fault: undefined, durability: DURABILITY };
     } catch (thrown) {
       const durability = ingest.Durability.UNSPECIFIED;

@@ -170,6 +170,7 @@ function topicConfig(name: string): keeper.TopicConfig {
     timeoutMs: 30_000,
     delayMs: 0,
     retry: undefined,
+    result: undefined,
     start: 1,
     paused: false,
     chunk: 1,

@@ -44,8 +44,10 @@ export interface BusOptions {
   store?: Partial<StoreOptions>;
 }
 
-/** A job as a test writes it: a body, or a body with options. */
-export type TestJob = string | [body: string, options: Partial<storage.JobOptions>];
+/** A job as a test writes it: a body, or a body with options and whatever else a job has. */
+export type TestJob =
+  | string
+  | [body: string, options: Partial<storage.JobOptions>, more?: Partial<common.Job>];
 
 /** A dispatcher's stream that keeps what it gets. */
 export interface Consumer {
@@ -144,7 +146,7 @@ export class TestBus {
   }
 
   async configure(...queues: keeper.QueueConfig[]): Promise<void> {
-    await this.store.configure({ release: 0, queues });
+    await this.store.configure({ release: 0, queues, schedules: [] });
     await this.rest();
   }
 
@@ -164,9 +166,11 @@ export class TestBus {
   }
 
   append(queueName: string, ...jobs: TestJob[]): Promise<storage.AppendResponse> {
-    const list = jobs.map((job) => (typeof job === 'string' ? ([job, undefined] as const) : job));
-    const bytes = list.map(([body]) =>
-      common.Job.encode(common.Job.fromPartial({ body: Buffer.from(body) })).finish(),
+    const list = jobs.map((job) =>
+      typeof job === 'string' ? ([job, undefined, {}] as const) : job,
+    );
+    const bytes = list.map(([body, , more]) =>
+      common.Job.encode(common.Job.fromPartial({ body: Buffer.from(body), ...more })).finish(),
     );
     const request = storage.AppendRequest.fromPartial({
       requestId: ++this.#requests,

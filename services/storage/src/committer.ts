@@ -6,15 +6,20 @@ import type { AppendCall, Shard, StagedAppend } from './core/shard.js';
 import type { StagedWrites, WriteBuffer } from './core/write-buffer.js';
 import type { Engine } from './engine.js';
 import type { StoreMetrics } from './metrics.js';
+import type { Results } from './results.js';
 
 /** After a refused commit: how long until the writes that wait for it are tried again. */
 const RETRY_MS = 250;
 /** Appends that wait for a commit, in bytes, before more are refused. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024;
 
+const NO_KEYS: ReadonlyMap<string, records.KeyRecord> = new Map();
+
 export interface CommitterOptions {
   engine: Engine;
   writes: WriteBuffer;
+  /** What the outcomes in `writes` are to be told as. */
+  results: Results;
   shards: () => Iterable<Shard>;
   clock: Clock;
   log: Logger;
@@ -146,16 +151,19 @@ export class Committer {
   }
 
   async #commitWith(calls: Array<[Shard, AppendCall]>): Promise<boolean> {
-    const { engine, writes, clock, metrics } = this.options;
+    const { engine, writes, results, clock, metrics } = this.options;
     const durable = this.#durable;
     this.#durable = [];
     for (const change of this.#changes.splice(0)) change();
     const stagedWrites: StagedWrites = { appends: [], state: new Map() };
     let staged: StagedAppend[] = [];
     try {
-      staged = await this.#stage(calls, stagedWrites);
+      const known = await this.#knownKeys(calls);
+      await results.read();
+      // From here to the seal nothing waits: what is told and what it is told of stay together.
+      staged = this.#stage([...calls, ...results.calls()], known, stagedWrites);
       this.#snapshot(staged, stagedWrites);
-      const batch = writes.seal(stagedWrites);
+      const batch = { ...writes.seal(stagedWrites), urgent: calls.length === 0 };
       if (batch.appends.length + batch.state.size + batch.drops.length > 0) {
         const startedAt = clock.now();
         await engine.commit(batch);
@@ -196,34 +204,31 @@ export class Committer {
     return error;
   }
 
-  async #stage(
-    calls: Array<[Shard, AppendCall]>,
+  #stage(
+    calls: ReadonlyArray<[Shard, AppendCall]>,
+    known: ReadonlyMap<Shard, ReadonlyMap<string, records.KeyRecord>>,
     stagedWrites: StagedWrites,
-  ): Promise<StagedAppend[]> {
-    if (calls.length === 0) return [];
-    const byShard = new Map<Shard, AppendCall[]>();
-    for (const [shard, call] of calls) {
-      const list = byShard.get(shard);
-      if (list) list.push(call);
-      else byShard.set(shard, [call]);
-    }
-    const staged: StagedAppend[] = [];
-    for (const [shard, list] of byShard) {
-      const known = await this.#knownKeys(shard, list);
-      staged.push(shard.stage(list, known, this.options.clock.now(), stagedWrites));
-    }
-    return staged;
+  ): StagedAppend[] {
+    const now = this.options.clock.now();
+    return [...byShard(calls)].map(([shard, list]) =>
+      shard.stage(list, known.get(shard) ?? NO_KEYS, now, stagedWrites),
+    );
   }
 
-  async #knownKeys(shard: Shard, calls: AppendCall[]): Promise<Map<string, records.KeyRecord>> {
-    const known = new Map<string, records.KeyRecord>();
-    for (const { request } of calls)
+  /** Who holds the idempotency keys of these appends now. */
+  async #knownKeys(
+    calls: ReadonlyArray<[Shard, AppendCall]>,
+  ): Promise<Map<Shard, Map<string, records.KeyRecord>>> {
+    const all = new Map<Shard, Map<string, records.KeyRecord>>();
+    for (const [shard, { request }] of calls)
       for (const { idempotencyKey: key } of request.options) {
+        const known = all.get(shard) ?? new Map<string, records.KeyRecord>();
+        all.set(shard, known);
         if (key === '' || known.has(key)) continue;
         const bytes = await this.options.engine.get(idempotencyKey(shard.id, key));
         if (bytes !== undefined) known.set(key, records.KeyRecord.decode(bytes));
       }
-    return known;
+    return all;
   }
 
   /** Puts the records of all changed topics into the commit. */
@@ -238,4 +243,14 @@ export class Committer {
       for (const [topic, list] of specials)
         stagedWrites.state.set(...topic.snapshot(list.map(({ seq }) => seq)));
   }
+}
+
+function byShard(calls: ReadonlyArray<[Shard, AppendCall]>): Map<Shard, AppendCall[]> {
+  const found = new Map<Shard, AppendCall[]>();
+  for (const [shard, call] of calls) {
+    const list = found.get(shard);
+    if (list) list.push(call);
+    else found.set(shard, [call]);
+  }
+  return found;
 }

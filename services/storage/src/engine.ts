@@ -21,6 +21,8 @@ export interface WriteBatch {
   state: ReadonlyMap<Key, Uint8Array | undefined>;
   /** Log records to drop, by shard and first sequence number. */
   drops: ReadonlyArray<{ shard: number; firstSeq: number }>;
+  /** None of it is new work: it may take the last room, because it makes some. */
+  urgent?: boolean;
 }
 
 /** A stretch of state records: from `start` (inclusive) up to `end` (exclusive). */

@@ -1,10 +1,11 @@
-import { common, type keeper, records, storage } from '@malabar/contracts';
+import { common, keeper, records, storage } from '@malabar/contracts';
 import { BusError, type Clock } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import { Committer } from './committer.js';
 import { after, readU16, storeKey, topicKey } from './core/keys.js';
 import type { Lease, LeaseTable } from './core/lease.js';
 import { decodeRecord } from './core/log-record.js';
+import { isWanted } from './core/result.js';
 import { type AppendCall, type RollRecords, Shard, type StagedAppend } from './core/shard.js';
 import type { Topic } from './core/topic.js';
 import { type Page, WriteBuffer } from './core/write-buffer.js';
@@ -12,6 +13,7 @@ import { Delivery } from './delivery.js';
 import type { Engine, KeyRange } from './engine.js';
 import { LogReader } from './log-reader.js';
 import type { StoreMetrics } from './metrics.js';
+import { Results } from './results.js';
 
 /** The layout of keys and records that this build writes. */
 const FORMAT = 1;
@@ -57,6 +59,7 @@ export class Store {
     this.committer = new Committer({
       ...options,
       writes: this.writes,
+      results: new Results(this),
       shards: () => this.shards.values(),
       onAppended: (staged) => this.#appended(staged),
       onCommitted: (recovered) =>
@@ -226,7 +229,7 @@ export class Store {
     const { grant, seq } = lease;
     const { topic } = grant;
     this.delivery.touch(topic);
-    if (grant.entry !== undefined) {
+    if (grant.entry !== undefined || isWanted(topic, keeper.ResultStatus.DONE)) {
       const done = common.Outcome.fromPartial({ kind: common.OutcomeKind.DONE });
       topic.settle(lease, done, this.options.clock.now(), this.options.random);
       return 1;

@@ -2,7 +2,13 @@ import { common, type dispatcher } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { Delivery } from '../delivery.js';
 import { LEASE_GRACE_MS, LeaseBuffer } from '../lease-buffer.js';
-import type { OnIdle, Runner, RunnerContext, TopicSettings } from '../runner.js';
+import {
+  isDoneTold,
+  type OnIdle,
+  type Runner,
+  type RunnerContext,
+  type TopicSettings,
+} from '../runner.js';
 import type { Subscription } from '../storage-link.js';
 import { clip } from '../verdict.js';
 
@@ -115,6 +121,8 @@ export class WorkerRunner implements Runner {
   /** Leases whose jobs are done. One that is not the worker's (any more) changes nothing. */
   done(worker: Worker, leaseIds: readonly number[]): void {
     const { link, clock, metrics } = this.#context;
+    const { DONE } = common.OutcomeKind;
+    const isTold = isDoneTold(this.#settings.config);
     const now = clock.now();
     const before = worker.held.size;
     for (const leaseId of leaseIds) {
@@ -124,12 +132,14 @@ export class WorkerRunner implements Runner {
         continue;
       }
       worker.held.delete(leaseId);
-      link.done(delivery);
-      metrics.took(now - delivery.startedAtMs);
+      const durationMs = now - delivery.startedAtMs;
+      if (isTold) link.settle(delivery, { kind: DONE, consumer: worker.port.name, durationMs });
+      else link.done(delivery);
+      metrics.took(durationMs);
     }
     const count = before - worker.held.size;
     this.#running -= count;
-    metrics.ended(common.OutcomeKind.DONE, count);
+    metrics.ended(DONE, count);
     this.#schedule();
     this.#reportIdle();
   }

@@ -202,7 +202,11 @@ test('a wrong password is answered late, and a password that changes ends the id
   await clock.advance(WRONG_PASSWORD_DELAY_MS);
   await client.match('', /^-WRONGPASS /);
   await client.match(command('AUTH', 'q', 'old') + command('LPUSH', 'q', 'x'), /^\+OK\r\n:1\r\n$/);
-  ingest.configure({ release: 2, queues: [queueConfig('q', { password: 'hash of new' })] });
+  ingest.configure({
+    release: 2,
+    queues: [queueConfig('q', { password: 'hash of new' })],
+    schedules: [],
+  });
   await client.match(command('LPUSH', 'q', 'x'), /^-NOAUTH /);
 });
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { discovery, scheduler } from '@malabar/contracts';
+import { discovery, metrics } from '@malabar/contracts';
 import { systemClock } from '@malabar/core';
 import {
   connectKeeper,
@@ -48,12 +48,16 @@ function follow(client: DiscoveryClient): string[][] {
   return heard;
 }
 
-const { SchedulerServiceDefinition } = scheduler;
+const { MetricsServiceDefinition } = metrics;
+
+const answerOf = (id: string) => ({
+  processes: [{ instanceId: id, services: [], text: '', error: '' }],
+});
 
 /** A server of another contract that answers with its id, and its registration. */
 async function runShop(client: DiscoveryClient, id: string) {
-  const implementation = { listSchedules: async () => ({ schedules: [id] }) };
-  const bindings = [bind(SchedulerServiceDefinition, implementation)];
+  const implementation = { gather: async () => answerOf(id) };
+  const bindings = [bind(MetricsServiceDefinition, implementation)];
   const server = await serve({ listen: '127.0.0.1:0', bindings, log: logToMemory().log });
   onTestFinished(() => server.close());
   const addresses = { grpc: server.address, http: `${id}.example:80` };
@@ -69,12 +73,12 @@ async function runShop(client: DiscoveryClient, id: string) {
 
 /** Who answers, of so many calls. */
 async function answers(
-  call: () => Promise<{ schedules: string[] }>,
+  call: () => Promise<metrics.GatherResponse>,
   count: number,
 ): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (let at = 0; at < count; at++) {
-    const [id = ''] = (await call()).schedules;
+    const id = (await call()).processes[0]?.instanceId ?? '';
     counts[id] = (counts[id] ?? 0) + 1;
   }
   return counts;
@@ -228,9 +232,9 @@ describeBackends('gRPC to a service of the keeper', (place) => {
     const shops = [await runShop(provider, 'a'), await runShop(provider, 'b')];
     const consumer = clientOf([server]);
     const address = { directory: consumer.directory(), service: 'shop' };
-    const client = connect(SchedulerServiceDefinition, { address });
+    const client = connect(MetricsServiceDefinition, { address });
     onTestFinished(() => client.close());
-    const call = () => client.listSchedules({});
+    const call = () => client.gather({});
     await eventually(async () => expect(await answers(call, 10)).toEqual({ a: 5, b: 5 }));
 
     policies.publish(
@@ -245,7 +249,7 @@ describeBackends('gRPC to a service of the keeper', (place) => {
     let calling = true;
     let answered = 0;
     const callers = Array.from({ length: 4 }, async () => {
-      while (calling) answered += (await call()).schedules.length;
+      while (calling) answered += (await call()).processes.length;
     });
     shops.push(await runShop(provider, 'c'));
     await eventually(async () => expect(await answers(call, 30)).toHaveProperty('c'));
@@ -264,8 +268,8 @@ describeBackends('gRPC to a service of the keeper', (place) => {
     const provider = clientOf([await serveKeeper(keeper)]);
     await runShop(provider, 'a');
     onTestFinished(registerScheme('malabar', provider.directory()));
-    const client = connect(SchedulerServiceDefinition, { address: 'malabar:///shop' });
+    const client = connect(MetricsServiceDefinition, { address: 'malabar:///shop' });
     onTestFinished(() => client.close());
-    expect(await eventually(() => client.listSchedules({}))).toEqual({ schedules: ['a'] });
+    expect(await eventually(() => client.gather({}))).toEqual(answerOf('a'));
   });
 });

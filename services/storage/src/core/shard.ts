@@ -16,6 +16,8 @@ const IDEMPOTENCY_KEY_BYTES_MAX = 1024;
 export interface AppendCall {
   request: storage.AppendRequest;
   reply(response: storage.AppendResponse): void;
+  /** It belongs to something that has happened already, so no limit of the queue stops it. */
+  unlimited?: boolean;
 }
 
 /** A batch that will be part of the log if the commit that carries it succeeds. */
@@ -120,7 +122,7 @@ export class Shard {
     const stage = new Stage(this, new Map(known), Math.max(now, this.acceptedAtMs), writes.state);
     const answers = calls.map((call): [AppendCall, storage.AppendResponse] => [
       call,
-      this.#answer(stage, call.request),
+      this.#answer(stage, call),
     ]);
     const batches = this.#write(stage, writes.appends);
     const { specials, acceptedAtMs, tail } = stage;
@@ -142,11 +144,11 @@ export class Shard {
     return most;
   }
 
-  #answer(stage: Stage, request: storage.AppendRequest): storage.AppendResponse {
-    const { requestId } = request;
+  #answer(stage: Stage, call: AppendCall): storage.AppendResponse {
+    const { requestId } = call.request;
     try {
       const firstSeq = stage.tail;
-      const exceptions = stage.add(request);
+      const exceptions = stage.add(call);
       const { acceptedAtMs } = stage;
       const place = { store: this.store, shard: this.id, firstSeq, acceptedAtMs };
       return { requestId, fault: undefined, ...place, exceptions, ready: 0 };
@@ -187,7 +189,7 @@ class Stage {
   }
 
   /** Adds what may be added of a request; returns the exceptions. Throws if nothing may. */
-  add(request: storage.AppendRequest): storage.AppendException[] {
+  add({ request, unlimited = false }: AppendCall): storage.AppendException[] {
     const config = this.shard.config;
     if (config === undefined)
       throw new BusError('UNKNOWN_QUEUE', `queue '${request.queue}' does not exist`);
@@ -197,7 +199,8 @@ class Stage {
         'INVALID',
         `the batch does not hold the ${request.count} jobs it announces`,
       );
-    if (request.options.length === 0 && request.count <= this.#room(config.waitingMax)) {
+    const plain = request.options.length === 0;
+    if (plain && (unlimited || request.count <= this.#room(config.waitingMax))) {
       if (request.count > 0) this.parts.push({ bytes: request.jobs, count: request.count });
       this.tail += request.count;
       return [];

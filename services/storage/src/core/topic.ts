@@ -1,11 +1,14 @@
-import { common, type keeper, records } from '@malabar/contracts';
+import { common, keeper, records } from '@malabar/contracts';
 import { attemptKey, type EntryLetter, entryKey, TIME_MAX_MS, topicKey } from './keys.js';
 import type { Entry, LaneScan } from './lane.js';
 import { Lanes, PRIORITIES } from './lanes.js';
 import { acceptedAt, type Grant, type Holder, type Lease, type LeaseTable } from './lease.js';
 import { RangeSet } from './range-set.js';
+import { discardedAfter, type Ending, endingOf, isWanted } from './result.js';
 import { retryDelayMs, retryPolicy } from './retry-policy.js';
 import type { WriteBuffer } from './write-buffer.js';
+
+const { DONE, RETRYING, FAILED, DEAD, DISCARDED } = keeper.ResultStatus;
 
 /** What a lease of a dispatcher lasts beyond the topic's timeout: the way to the consumer and back. */
 const LEASE_GRACE_MS = 15_000;
@@ -276,10 +279,10 @@ export class Topic {
 
   /** Ends one lease, or extends it. The caller has checked that it is current. */
   settle(lease: Lease, outcome: common.Outcome, now: number, random: () => number): void {
-    const { DONE, EXTEND, RELEASE } = common.OutcomeKind;
+    const { EXTEND, RELEASE } = common.OutcomeKind;
     if (outcome.kind !== EXTEND) this.#end(lease);
     if (outcome.kind === EXTEND) this.#extend(lease, now);
-    else if (outcome.kind === DONE) this.#done(lease);
+    else if (outcome.kind === common.OutcomeKind.DONE) this.#done(lease, outcome, now);
     else if (outcome.kind === RELEASE) this.#giveBack(lease);
     else this.#failed(lease, outcome, now, random);
   }
@@ -317,9 +320,10 @@ export class Topic {
     if (lease.grant.entry === undefined) this.#leasedFresh--;
   }
 
-  #done(lease: Lease): void {
+  #done(lease: Lease, outcome: common.Outcome, now: number): void {
     this.#leave(lease);
     this.done++;
+    this.#tell(lease.seq, DONE, () => endingOf(lease, outcome, now));
   }
 
   #giveBack(lease: Lease): void {
@@ -351,9 +355,12 @@ export class Topic {
       attempts >= policy.attempts ||
       (policy.ageMaxMs > 0 && acceptedAtMs > 0 && now - acceptedAtMs > policy.ageMaxMs);
     if (exhausted) {
+      const refused = outcome.kind === common.OutcomeKind.DEAD;
       this.#bury(lease.seq, record);
+      this.#tell(lease.seq, refused ? FAILED : DEAD, () => endingOf(lease, outcome, now));
       return;
     }
+    this.#tell(lease.seq, RETRYING, () => endingOf(lease, outcome, now));
     const pauseMs = outcome.retryAfterMs || retryDelayMs(policy, attempts, random());
     record.dueAtMs = Math.min(now + pauseMs, TIME_MAX_MS);
     this.#lanes.add(lease.seq, record, now);
@@ -372,6 +379,13 @@ export class Topic {
     this.writes.put(key, records.AttemptRecord.encode(record).finish());
   }
 
+  /** Tells what became of a delivery to whoever wants to know. */
+  #tell(seq: number, status: keeper.ResultStatus, ending: () => Ending): void {
+    if (!isWanted(this, status)) return;
+    const to = this.config.result?.queue ?? '';
+    this.writes.tell({ to, topic: this, seq, status, ...ending() });
+  }
+
   /** The delivery leaves the place that it was leased from. */
   #leave(lease: Lease): void {
     this.dirty = true;
@@ -386,6 +400,7 @@ export class Topic {
     this.writes.put(this.#key('X', entry.seq), records.EntryRecord.encode(record).finish());
     this.discarded++;
     this.dirty = true;
+    this.#tell(entry.seq, DISCARDED, () => discardedAfter(record));
   }
 
   #bury(seq: number, record: records.EntryRecord): void {

@@ -1,9 +1,12 @@
 import type { Key, KeyRange, LogEntry, WriteBatch } from '../engine.js';
+import type { Result } from './result.js';
 
 /** Writes that gather for one commit. Layers form a chain from the oldest not yet durable to the newest. */
 class WriteLayer {
   readonly state = new Map<Key, Uint8Array | undefined>();
   readonly drops: Array<{ shard: number; firstSeq: number }> = [];
+  /** What of the outcomes in this layer is told in its commit. */
+  readonly results: Result[] = [];
   /** What appends add to the commit of this layer. */
   staged: ReadonlyMap<Key, Uint8Array> | undefined;
   next: WriteLayer | undefined;
@@ -34,7 +37,13 @@ export class WriteBuffer {
   #sealed: WriteLayer | undefined;
 
   get empty(): boolean {
-    return this.#current.state.size === 0 && this.#current.drops.length === 0;
+    const { state, drops, results } = this.#current;
+    return state.size + drops.length + results.length === 0;
+  }
+
+  /** What the next commit tells; its appends must hold all of it. */
+  get results(): readonly Result[] {
+    return this.#current.results;
   }
 
   put(key: Key, value: Uint8Array): void {
@@ -47,6 +56,11 @@ export class WriteBuffer {
 
   drop(shard: number, firstSeq: number): void {
     this.#current.drops.push({ shard, firstSeq });
+  }
+
+  /** Tells what became of a delivery in the commit that makes it so. */
+  tell(result: Result): void {
+    this.#current.results.push(result);
   }
 
   /** Closes the current layer and gives it to the engine with the staged appends; new writes go to a new one. */
@@ -75,6 +89,7 @@ export class WriteBuffer {
     for (const [key, value] of sealed.state)
       if (!this.#current.state.has(key)) this.#current.state.set(key, value);
     this.#current.drops.push(...sealed.drops);
+    this.#current.results.unshift(...sealed.results);
     this.#oldest = this.#current;
   }
 

@@ -53,3 +53,17 @@ test('a queue that stands still at 20 MB does not make its file grow for ever', 
   await engine.close();
   expect(statSync(join(path, 'data.mdb')).size).toBeLessThan(50 * MB);
 });
+
+test('a store at its limit refuses new jobs and takes what makes room', async () => {
+  const engine = createLmdbEngine({ path: join(tempDir('lmdb'), 'store'), bytesMax: 1 });
+  await engine.open();
+  const batch: WriteBatch = {
+    appends: [{ shard: 1, firstSeq: 0, bytes: Buffer.alloc(100) }],
+    state: new Map(),
+    drops: [],
+  };
+  await expect(engine.commit(batch)).rejects.toMatchObject({ code: 'DISK_FULL' });
+  await engine.commit({ ...batch, urgent: true });
+  expect((await engine.readLog(1, 0))?.bytes).toHaveLength(100);
+  await engine.close();
+});

@@ -97,7 +97,7 @@ class LmdbEngine implements Engine {
   #refuseWithoutRoom(batch: WriteBatch): void {
     this.#store.secure(writesOf(batch));
     const { bytesMax } = this.options;
-    if (bytesMax === undefined || batch.appends.length === 0) return;
+    if (bytesMax === undefined || batch.appends.length === 0 || batch.urgent) return;
     for (const { bytes } of batch.appends) this.#unmeasuredBytes -= bytes.length;
     if (this.#unmeasuredBytes > 0) return;
     const left = bytesMax - this.#store.usedBytes;
@@ -143,14 +143,14 @@ class LmdbEngine implements Engine {
   }
 }
 
-function writesOf({ appends, state, drops }: WriteBatch): Writes {
+function writesOf({ appends, state, drops, urgent }: WriteBatch): Writes {
   const puts = appends.map(({ bytes }) => bytes.length);
   let removals = drops.length;
   for (const value of state.values()) {
     if (value === undefined) removals++;
     else puts.push(value.length);
   }
-  return { puts, removals, spares: appends.length > 0 };
+  return { puts, removals, spares: appends.length > 0 && !urgent };
 }
 
 const toBytes = (key: Key): Buffer => Buffer.from(key, 'latin1');

@@ -5,6 +5,7 @@ import type {
   ModelDelivery,
   ModelJob,
   ModelQueue,
+  ModelResult,
   ModelTopic,
   StoreView,
 } from './words.suite.js';
@@ -22,6 +23,8 @@ export class Bus {
   changes = 0;
   /** Deliveries that have changed since the last commit was sealed. */
   protected readonly changed = new Set<ModelDelivery>();
+  /** What must be told in the next commit, in this order. */
+  protected untold: ModelResult[] = [];
 
   constructor(readonly view: StoreView) {}
 
@@ -127,5 +130,14 @@ export class Bus {
     delivery.kept = { ...delivery.kept, ...change };
     this.changed.add(delivery);
     this.changes++;
+  }
+
+  /** The change that comes next is told, if the topic wants it to be. */
+  protected tell(delivery: ModelDelivery, status: keeper.ResultStatus, attempt: number): void {
+    const { job, topic } = delivery;
+    const { result } = topic.config;
+    if (!result?.of.includes(status)) return;
+    const word = keeper.ResultStatus[status].toLowerCase();
+    this.untold.push({ to: result.queue, says: `${job.id}/${topic.name}/${attempt}/${word}` });
   }
 }

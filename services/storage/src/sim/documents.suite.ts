@@ -7,10 +7,20 @@ export const TOPICS = ['x', 'y', 'z'] as const;
 const { EXPONENTIAL, FIXED, LADDER } = keeper.Backoff;
 const { NOW, BEGINNING } = keeper.TopicStart;
 
+const ENDS = [
+  keeper.ResultStatus.DONE,
+  keeper.ResultStatus.RETRYING,
+  keeper.ResultStatus.FAILED,
+  keeper.ResultStatus.DEAD,
+  keeper.ResultStatus.DISCARDED,
+];
+/** The queue that is told what became of the deliveries of the others. */
+const TOLD = 'b';
+
 /** Any configuration of a small world; queue `a` is always there. */
 export function anyConfig(dice: Dice): keeper.BusConfig {
   const queues = QUEUES.filter((name) => name === 'a' || dice.chance(0.5));
-  return { release: 0, queues: queues.map((name) => anyQueue(dice, name)) };
+  return { release: 0, queues: queues.map((name) => anyQueue(dice, name)), schedules: [] };
 }
 
 function anyQueue(dice: Dice, name: string): keeper.QueueConfig {
@@ -19,11 +29,11 @@ function anyQueue(dice: Dice, name: string): keeper.QueueConfig {
     name,
     retentionMs: dice.pick([0, 0, 300, 60_000, 7 * 86_400_000]),
     waitingMax: dice.pick([0, 0, 0, 0, 4]),
-    topics: topics.map((topic) => anyTopic(dice, topic)),
+    topics: topics.map((topic) => anyTopic(dice, name, topic)),
   });
 }
 
-function anyTopic(dice: Dice, name: string): keeper.TopicConfig {
+function anyTopic(dice: Dice, queue: string, name: string): keeper.TopicConfig {
   return keeper.TopicConfig.fromPartial({
     name,
     timeoutMs: dice.pick([1_000, 1_000, 20_000]),
@@ -32,6 +42,7 @@ function anyTopic(dice: Dice, name: string): keeper.TopicConfig {
     start: dice.pick([NOW, BEGINNING]),
     paused: dice.chance(0.1),
     chunk: 1,
+    result: queue === TOLD || dice.chance(0.5) ? undefined : anyResult(dice),
     retry: {
       attempts: dice.between(1, 4),
       backoff: dice.pick([EXPONENTIAL, FIXED, LADDER]),
@@ -45,22 +56,27 @@ function anyTopic(dice: Dice, name: string): keeper.TopicConfig {
   });
 }
 
+function anyResult(dice: Dice): keeper.ResultPolicy {
+  return { queue: TOLD, of: ENDS.filter(() => dice.chance(0.8)) };
+}
+
 /** Every queue and topic, nothing paused, nothing limited: under it all that waits must drain. */
 export function wholeConfig(): keeper.BusConfig {
-  const topics = TOPICS.map((name) =>
+  const topic = (queue: string, name: string): keeper.TopicConfig =>
     keeper.TopicConfig.fromPartial({
       name,
       timeoutMs: 60_000,
       concurrency: 100,
       chunk: 1,
       start: NOW,
+      result: queue === TOLD ? undefined : { queue: TOLD, of: ENDS },
       retry: { attempts: 3, backoff: FIXED, minMs: 100, maxMs: 100, crashesMax: 3 },
-    }),
-  );
-  const queues = QUEUES.map((name) =>
-    keeper.QueueConfig.fromPartial({ name, retentionMs: 86_400_000, topics }),
-  );
-  return { release: 0, queues };
+    });
+  const queues = QUEUES.map((name) => {
+    const topics = TOPICS.map((one) => topic(name, one));
+    return keeper.QueueConfig.fromPartial({ name, retentionMs: 86_400_000, topics });
+  });
+  return { release: 0, queues, schedules: [] };
 }
 
 /** The options of one job, perhaps none. */

@@ -1,9 +1,10 @@
-import { common, type keeper, records, type storage } from '@malabar/contracts';
-import { frameBody, frameOffsets, jobId } from '@malabar/core';
+import { common, keeper, records, type storage } from '@malabar/contracts';
+import { jobId } from '@malabar/core';
 import { readU16, readU48, SURVIVOR_SEQ_AT } from '../core/keys.js';
 import type { WriteBatch } from '../engine.js';
 import { Bus } from './bus.suite.js';
 import {
+  bodiesOf,
   DAY_MS,
   dueOf,
   isSpecial,
@@ -14,9 +15,11 @@ import {
   type ModelJob,
   type ModelLease,
   type ModelQueue,
+  type ModelResult,
   type ModelTopic,
   type Offer,
   pauseMs,
+  resultOf,
 } from './words.suite.js';
 
 const LEASE_GRACE_MS = 15_000;
@@ -24,6 +27,8 @@ const LEASE_GRACE_MS = 15_000;
 interface Sealed {
   batch: WriteBatch;
   kept: Array<[ModelDelivery, Kept]>;
+  /** What its appends must tell. */
+  results: ModelResult[];
   changes: number;
   /** The topics of each queue, and whether they were attached. */
   topics: Map<ModelQueue, Map<ModelTopic, boolean>>;
@@ -60,13 +65,16 @@ export class Model extends Bus {
         new Map([...queue.topics.values()].map((topic) => [topic, topic.attached])),
       );
     this.changed.clear();
-    this.#sealed = { batch, kept, changes: this.changes, topics };
+    const results = this.untold.splice(0);
+    this.#sealed = { batch, kept, results, changes: this.changes, topics };
+    this.#checkResults(this.#sealed);
     for (const drop of batch.drops) this.#checkDrop(drop.shard, drop.firstSeq);
   }
 
   refused(): void {
     this.saw('commits refused');
     for (const [delivery] of this.#sealed?.kept ?? []) this.changed.add(delivery);
+    this.untold.unshift(...(this.#sealed?.results ?? []));
     this.#sealed = undefined;
   }
 
@@ -91,18 +99,26 @@ export class Model extends Bus {
       if (value === undefined && key[0] === 'J') this.#survivorGone(key);
   }
 
+  /** Every commit tells what becomes durable with it, no less and no more, where there is a queue to be told. */
+  #checkResults({ batch, results }: Sealed): void {
+    const told = batch.appends.flatMap(({ shard, bytes }) =>
+      bodiesOf(bytes).flatMap((body) => resultOf(this.queueOf(shard)?.name ?? '', body)),
+    );
+    const there = results.filter(({ to }) => this.queues.get(to)?.config !== undefined);
+    this.saw('results told', there.length);
+    this.saw('results for a queue that is gone', results.length - there.length);
+    const [mine, real] = [there, told].map((list) => list.map(({ to, says }) => `${to}: ${says}`));
+    if (mine?.join() !== real?.join()) this.fail(`a commit tells ${real} instead of ${mine}`);
+  }
+
   #accepted(queue: ModelQueue, topics: ModelTopic[], firstSeq: number, bytes: Uint8Array): void {
     const record = records.LogRecord.decode(bytes);
-    const offsets = frameOffsets(record.jobs) ?? [];
-    if (offsets.length - 1 !== record.count)
-      this.fail(`a log record says ${record.count} jobs and holds ${offsets.length - 1}`);
+    const bodies = bodiesOf(bytes);
+    if (bodies.length !== record.count)
+      this.fail(`a log record says ${record.count} jobs and holds ${bodies.length}`);
     if (firstSeq !== queue.jobs.length)
       this.fail(`${queue.name}: the log goes on at ${firstSeq} instead of ${queue.jobs.length}`);
-    for (let i = 0; i + 1 < offsets.length; i++) {
-      const frame = frameBody(record.jobs, offsets[i] as number, offsets[i + 1] as number);
-      const body = Buffer.from(common.Job.decode(frame).body).toString();
-      this.#acceptJob(queue, topics, body, record.acceptedAtMs);
-    }
+    for (const body of bodies) this.#acceptJob(queue, topics, body, record.acceptedAtMs);
     for (const job of queue.jobs.slice(firstSeq)) job.recordEnd = queue.jobs.length;
   }
 
@@ -112,7 +128,8 @@ export class Model extends Bus {
     body: string,
     acceptedAtMs: number,
   ): undefined {
-    const offer = this.offers.get(body);
+    const isResult = resultOf(queue.name, body).length > 0;
+    const offer = isResult ? { options: undefined, refused: false } : this.offers.get(body);
     if (offer === undefined) return this.fail(`nobody has offered '${body}'`);
     if (offer.refused) this.fail(`'${body}' was refused and is on the disk`);
     if (this.jobs.has(body)) this.fail(`'${body}' is on the disk twice`);
@@ -260,9 +277,14 @@ export class Model extends Bus {
     this.#end(lease);
     if (outcome.kind === RELEASE) return true;
     const { delivery } = lease;
-    if (outcome.kind === DONE) this.change(delivery, { state: 'done' });
+    if (outcome.kind === DONE) this.#done(delivery);
     else this.#failed(delivery, outcome, lease.ageKnown());
     return true;
+  }
+
+  #done(delivery: ModelDelivery): void {
+    this.tell(delivery, keeper.ResultStatus.DONE, delivery.kept.attempts + 1);
+    this.change(delivery, { state: 'done' });
   }
 
   /** The holder of leases is gone: they return. */
@@ -307,6 +329,7 @@ export class Model extends Bus {
     if (delivery?.kept.state !== 'waiting' || delivery.lease || expiresAtMs > this.view.now())
       return this.fail('a delivery is discarded that must not be');
     this.saw('deliveries discarded');
+    this.tell(delivery, keeper.ResultStatus.DISCARDED, delivery.kept.attempts);
     this.change(delivery, { state: 'discarded' });
   }
 
@@ -316,6 +339,7 @@ export class Model extends Bus {
     this.granted = new Map();
     this.ending.clear();
     this.configs = [];
+    this.untold = [];
     this.#sealed = undefined;
     for (const queue of this.queues.values()) {
       if (!queue.durable) this.queues.delete(queue.name);
@@ -357,6 +381,9 @@ export class Model extends Bus {
       crashes - delivery.kept.forgivenCrashes >= policy.crashesMax ||
       (policy.ageMaxMs > 0 && ageKnown && now - delivery.job.acceptedAtMs > policy.ageMaxMs);
     if (dead) this.saw('deliveries dead');
+    const { ResultStatus } = keeper;
+    const buried = outcome.kind === DEAD ? ResultStatus.FAILED : ResultStatus.DEAD;
+    this.tell(delivery, dead ? buried : ResultStatus.RETRYING, attempts);
     this.change(delivery, {
       state: dead ? 'dead' : 'waiting',
       entry: true,

@@ -226,6 +226,33 @@ export const mutants: Mutant[] = [
     },
   },
   {
+    name: 'it forgets the results of a commit that was refused',
+    sabotage: {
+      store: ({ writes }) => {
+        const failed = writes.failed.bind(writes);
+        writes.failed = () => {
+          failed();
+          (writes.results as unknown[]).length = 0;
+        };
+      },
+    },
+  },
+  {
+    name: 'it tells of an outcome one commit later',
+    sabotage: {
+      store: ({ writes }) => {
+        const late: Array<Parameters<typeof writes.tell>[0]> = [];
+        const [tell, seal] = [writes.tell.bind(writes), writes.seal.bind(writes)];
+        writes.tell = (result) => void late.push(result);
+        writes.seal = (staged) => {
+          const batch = seal(staged);
+          for (const result of late.splice(0)) tell(result);
+          return batch;
+        };
+      },
+    },
+  },
+  {
     name: 'a replay does not forgive the attempts before',
     arm: replacing(
       'replay',

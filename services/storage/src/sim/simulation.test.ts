@@ -31,6 +31,8 @@ const MUST_HAPPEN = [
   'outcomes RETRY',
   'owners fenced',
   'plain jobs accepted',
+  'results for a queue that is gone',
+  'results told',
   'special jobs accepted',
   'stale outcomes',
   'survivors',

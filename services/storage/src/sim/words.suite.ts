@@ -1,4 +1,5 @@
-import { keeper, type storage } from '@malabar/contracts';
+import { common, keeper, records, type storage } from '@malabar/contracts';
+import { frameBody, frameOffsets } from '@malabar/core';
 
 export const DAY_MS = 24 * 3_600_000;
 
@@ -74,6 +75,13 @@ export interface ModelQueue {
   keys: Map<string, { id: string; expiresAtMs: number }>;
 }
 
+/** What a queue must be told. */
+export interface ModelResult {
+  to: string;
+  /** Job, topic, attempt and status. */
+  says: string;
+}
+
 /** A job that a producer has offered. */
 export interface Offer {
   options: storage.JobOptions | undefined;
@@ -123,4 +131,21 @@ export const isSpecial = (options: storage.JobOptions): boolean =>
 /** The first moment at which a delivery may be leased; the shortest delay counts that its topic ever had. */
 export function dueOf({ job, topic, kept }: ModelDelivery): number {
   return kept.entry ? kept.dueAtMs : job.acceptedAtMs + Math.min(...topic.delaysMs);
+}
+
+/** The bodies of a log record's jobs. */
+export function bodiesOf(logRecord: Uint8Array): string[] {
+  const { jobs } = records.LogRecord.decode(logRecord);
+  const offsets = frameOffsets(jobs) ?? [];
+  return offsets.slice(1).map((end, i) => {
+    const frame = frameBody(jobs, offsets[i] as number, end);
+    return Buffer.from(common.Job.decode(frame).body).toString();
+  });
+}
+
+/** What a job tells, if it is a result: those of producers are not JSON. */
+export function resultOf(to: string, body: string): ModelResult[] {
+  if (!body.startsWith('{')) return [];
+  const { jobId, topic, attempt, status } = JSON.parse(body);
+  return [{ to, says: `${jobId}/${topic}/${attempt}/${status}` }];
 }

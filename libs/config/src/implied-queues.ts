@@ -1,0 +1,82 @@
+import { keeper } from '@malabar/contracts';
+import { commandConfig, retryPolicy } from './bus-config.js';
+import type { ScheduleDocument } from './schedule.js';
+import { runQueue } from './schedule-config.js';
+
+/** The leader's journal of what has been fired. */
+export const JOURNAL_QUEUE = 'malabar.scheduler';
+export const JOURNAL_TOPIC = 'journal';
+/** How runs have ended, for the scheduler. */
+export const RESULTS_QUEUE = 'malabar.runs';
+export const RESULTS_TOPIC = 'scheduler';
+/** The one topic of a schedule's own queue. */
+export const RUN_TOPIC = 'run';
+
+const DAY_MS = 86_400_000;
+const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
+const RUN_BYTES_MAX = 1024 * 1024;
+/** Without a limit of its own a schedule runs as often at once as its fires say. */
+const RUNS_AT_ONCE = 100;
+// No text hashes to it, so only the bus itself gets in.
+const NO_PASSWORD = 'none';
+
+/** The queues that exist because there are schedules. */
+export function schedulerQueues(): keeper.QueueConfig[] {
+  const target = { $case: 'pull' as const, value: {} };
+  const pull = (name: string): keeper.TopicConfig =>
+    topicOf({ name, target, concurrency: 10_000, timeoutMs: 30_000, retry: endless });
+  return [
+    queueOf(RESULTS_QUEUE, { retentionMs: DAY_MS, topics: [pull(RESULTS_TOPIC)] }),
+    queueOf(JOURNAL_QUEUE, {
+      retentionMs: DAY_MS,
+      bodyBytesMax: JOURNAL_BYTES_MAX,
+      topics: [pull(JOURNAL_TOPIC)],
+    }),
+  ];
+}
+
+/** The queue of a schedule that runs a command; undefined for one that pushes elsewhere. */
+export function queueOfRuns(
+  name: string,
+  { system, run, allowMax }: ScheduleDocument,
+): keeper.QueueConfig | undefined {
+  if (run === undefined) return undefined;
+  const { command, timeoutMs, retentionMs, retry, ...rest } = run;
+  const target = { $case: 'command' as const, value: commandConfig({ ...rest, argv: command }) };
+  const concurrency = allowMax ?? RUNS_AT_ONCE;
+  const topic = topicOf({
+    name: RUN_TOPIC,
+    target,
+    concurrency,
+    timeoutMs,
+    retry: retryPolicy(retry),
+  });
+  return queueOf(runQueue(name), { system, retentionMs, topics: [topic] });
+}
+
+function queueOf(name: string, given: Partial<keeper.QueueConfig>): keeper.QueueConfig {
+  const bodyBytesMax = RUN_BYTES_MAX;
+  return keeper.QueueConfig.fromPartial({
+    name,
+    passwordHash: NO_PASSWORD,
+    bodyBytesMax,
+    ...given,
+  });
+}
+
+// It begins with what is there: a job that came before its topic did is not lost.
+function topicOf(given: Partial<keeper.TopicConfig>): keeper.TopicConfig {
+  const start = keeper.TopicStart.BEGINNING;
+  return keeper.TopicConfig.fromPartial({ start, chunk: 1, ...given });
+}
+
+const endless: keeper.RetryPolicy = {
+  attempts: 1_000_000,
+  backoff: keeper.Backoff.FIXED,
+  minMs: 1_000,
+  maxMs: 1_000,
+  jitter: 0,
+  ageMaxMs: 0,
+  crashesMax: 1_000_000,
+  ladderMs: [],
+};
