@@ -18,6 +18,10 @@ const note = (name: string): string => `echo $$ >> ${pids(name)};`;
 const child = (name: string): string =>
   `(trap "" TERM; echo $(exec sh -c 'echo $PPID') >> ${pids(name)}; while :; do sleep 1; done) &`;
 
+/** Goes on when so many have written theirs: a child that has not begun would leave no trace. */
+const all = (name: string, count: number): string =>
+  `until [ "$(wc -l < ${pids(name)})" -ge ${count} ]; do sleep 0.01; done;`;
+
 const once = 'retry: { attempts: 1 }';
 const twice = 'retry: { attempts: 2, backoff: fixed, min: 20ms, max: 20ms }';
 
@@ -27,7 +31,7 @@ const command = (line: string, more = '', retry = once): string =>
 const documents = (neighbour: string): string => `
 queues:
   stubborn: { topics: { t: ${command(`trap "" TERM; ${note('stubborn')} ${child('stubborn')} echo half done; while :; do sleep 1; done`, ', timeout: 1s')} } }
-  family: { topics: { t: ${command(`${note('family')} ${child('family')} ${child('family')} exit 0`)} } }
+  family: { topics: { t: ${command(`${note('family')} ${child('family')} ${child('family')} ${all('family', 3)} exit 0`)} } }
   flood: { topics: { t: ${command(`head -c ${GIGABYTE} /dev/zero | tr "\\0" x; echo the end; exit 5`, ', timeout: 2m')} } }
   killed: { topics: { t: ${command('exit 137', '', 'retry: { attempts: 9, crashes: 2, backoff: fixed, min: 20ms, max: 20ms }')} } }
   missing: { topics: { t: { target: { command: [no-such-program] }, ${twice} } } }
