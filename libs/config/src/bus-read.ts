@@ -5,6 +5,7 @@ import { DOCUMENT_KEY, QUEUES_FILE, SCHEDULES_FILE, SYSTEMS_FILE } from './bus-f
 import { noSystem, type QueueDocument, queueSchema, systemSchema } from './documents.js';
 import { ConfigError, faultsOf, type KeyFault } from './faults.js';
 import { queueOfRuns, schedulerQueues } from './implied-queues.js';
+import { callbackQueues, resultFaults } from './results.js';
 import { type ScheduleDocument, scheduleSchema } from './schedule.js';
 import { scheduleConfig } from './schedule-config.js';
 import { ownQueueFault, scheduleFaults } from './schedule-faults.js';
@@ -83,7 +84,7 @@ interface Documents {
 
 /** Adds what the documents stand for, and what is wrong between them. */
 function addDocuments(
-  queues: ReadonlyArray<ReadDocument<keeper.QueueConfig>>,
+  queues: ReadonlyArray<ReadDocument<keeper.QueueConfig[]>>,
   schedules: ReadonlyArray<ReadDocument<ReadSchedule>>,
   read: Documents,
 ): void {
@@ -98,7 +99,13 @@ function addDocuments(
     const message = ownQueueFault(queue, byName);
     if (message !== undefined) read.faults.push(faultAt(QUEUES_FILE, queue, '', message));
   }
-  for (const { value } of queues) if (value !== undefined) read.queues.push(value);
+  const written = Object.fromEntries(queues.map(({ name, document }) => [name, document]));
+  for (const { path, message } of resultFaults(written)) {
+    const [queue = '', ...inside] = path;
+    const fault = { path: [DOCUMENT_KEY, ...inside], message };
+    read.faults.push(placed(QUEUES_FILE, queue, fault));
+  }
+  for (const { value } of queues) read.queues.push(...(value ?? []));
   for (const { value } of schedules) {
     if (value === undefined) continue;
     read.schedules.push(value.schedule);
@@ -145,10 +152,13 @@ interface ReadSchedule {
   queue: keeper.QueueConfig | undefined;
 }
 
-const QUEUE: Kind<keeper.QueueConfig> = {
+const QUEUE: Kind<keeper.QueueConfig[]> = {
   what: 'queue',
   schema: queueSchema,
-  make: (name, document) => queueConfig(name, document as QueueDocument),
+  make: (name, document) => {
+    const queue = document as QueueDocument;
+    return [queueConfig(name, queue), ...callbackQueues(name, queue)];
+  },
 };
 
 const SCHEDULE: Kind<ReadSchedule> = {
