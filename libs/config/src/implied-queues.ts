@@ -12,7 +12,10 @@ export const RESULTS_TOPIC = 'scheduler';
 /** The one topic of a schedule's own queue. */
 export const RUN_TOPIC = 'run';
 
+const { DONE, FAILED, DEAD, DISCARDED } = keeper.ResultStatus;
 const DAY_MS = 86_400_000;
+/** Of lines that nobody needs any more: there is one a second. */
+const JOURNAL_RETENTION_MS = 600_000;
 const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
 const RUN_BYTES_MAX = 1024 * 1024;
 /** Without a limit of its own a schedule runs as often at once as its fires say. */
@@ -28,7 +31,7 @@ export function schedulerQueues(): keeper.QueueConfig[] {
   return [
     queueOf(RESULTS_QUEUE, { retentionMs: DAY_MS, topics: [pull(RESULTS_TOPIC)] }),
     queueOf(JOURNAL_QUEUE, {
-      retentionMs: DAY_MS,
+      retentionMs: JOURNAL_RETENTION_MS,
       bodyBytesMax: JOURNAL_BYTES_MAX,
       topics: [pull(JOURNAL_TOPIC)],
     }),
@@ -50,6 +53,7 @@ export function queueOfRuns(
     concurrency,
     timeoutMs,
     retry: retryPolicy(retry),
+    result: { queue: RESULTS_QUEUE, of: [DONE, FAILED, DEAD, DISCARDED] },
   });
   return queueOf(runQueue(name), { system, retentionMs, topics: [topic] });
 }

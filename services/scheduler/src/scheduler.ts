@@ -5,10 +5,11 @@ import type { Campaign, KeeperClient } from '@malabar/keeper-client';
 import { createSchedule } from '@malabar/schedule';
 import type { Logger } from '@malabar/telemetry';
 import { JournalStore, type StorageClient } from './journal-store.js';
-import { type Configured, Leader, type Schedules, type Wish } from './leader.js';
+import { type Configured, Leader, type RunEnded, type Schedules, type Wish } from './leader.js';
 import type { SchedulerMetrics } from './metrics.js';
 import { Outbox, type OutboxOptions } from './outbox.js';
 import { Patience } from './patience.js';
+import { followResults } from './results-feed.js';
 import { pollRuns } from './run-poll.js';
 import { statusOf } from './status.js';
 import { type IngestClient, Submitter } from './submitter.js';
@@ -109,7 +110,7 @@ export class Scheduler {
   /** Resolves when it is in the journal. Throws UNAVAILABLE if this process does not lead. */
   async wish(wish: Wish): Promise<void> {
     this.require(wish.schedule);
-    if (this.#leader !== undefined) return this.#leader.wish(wish);
+    if (this.#leader !== undefined) return this.#leader.tell(wish);
     throw new BusError('UNAVAILABLE', 'this scheduler does not lead; try again');
   }
 
@@ -158,7 +159,10 @@ export class Scheduler {
     const onPaused = (): void => metrics.paused();
     const leader = new Leader({ token, signal, journal, outbox, clock, log, onPaused });
     const lives = () => leader.lives;
-    const stopPolling = pollRuns({ storage, clock, lives, onEnded: (run) => leader.ended(run) });
+    const ended = (run: RunEnded) => leader.tell(run);
+    const isTold = (name: string) => this.#schedules.get(name)?.config.runs ?? false;
+    const stopPolling = pollRuns({ storage, clock, lives, ended, isTold });
+    void followResults({ storage, clock, log, signal, ended });
     this.#leader = leader;
     try {
       await leader.lead(this.#schedules);
