@@ -4,7 +4,7 @@ import { queueConfig } from './bus-config.js';
 import { DOCUMENT_KEY, QUEUES_FILE, SCHEDULES_FILE, SYSTEMS_FILE } from './bus-files.js';
 import { noSystem, type QueueDocument, queueSchema, systemSchema } from './documents.js';
 import { ConfigError, faultsOf, type KeyFault } from './faults.js';
-import { queueOfRuns, schedulerQueues } from './implied-queues.js';
+import { queuesOfRuns, schedulerQueues } from './implied-queues.js';
 import { callbackQueues, resultFaults } from './results.js';
 import { type ScheduleDocument, scheduleSchema } from './schedule.js';
 import { scheduleConfig } from './schedule-config.js';
@@ -109,7 +109,7 @@ function addDocuments(
   for (const { value } of schedules) {
     if (value === undefined) continue;
     read.schedules.push(value.schedule);
-    if (value.queue !== undefined) read.queues.push(value.queue);
+    read.queues.push(...value.queues);
   }
   if (schedules.length > 0) read.queues.push(...schedulerQueues());
 }
@@ -149,7 +149,7 @@ interface Kind<T> {
 
 interface ReadSchedule {
   schedule: keeper.ScheduleConfig;
-  queue: keeper.QueueConfig | undefined;
+  queues: keeper.QueueConfig[];
 }
 
 const QUEUE: Kind<keeper.QueueConfig[]> = {
@@ -166,7 +166,7 @@ const SCHEDULE: Kind<ReadSchedule> = {
   schema: scheduleSchema,
   make: (name, document) => ({
     schedule: scheduleConfig(name, document as ScheduleDocument),
-    queue: queueOfRuns(name, document as ScheduleDocument),
+    queues: queuesOfRuns(name, document as ScheduleDocument),
   }),
 };
 

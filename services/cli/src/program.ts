@@ -5,12 +5,14 @@ import { configCommand } from './commands/config.js';
 import { demoCommand } from './commands/demo.js';
 import { dispatchersCommand } from './commands/dispatchers.js';
 import { doctorCommand } from './commands/doctor.js';
+import { eventCommand } from './commands/event.js';
 import { jobsCommand } from './commands/jobs.js';
 import { loginCommand, logoutCommand, whoamiCommand } from './commands/login.js';
 import { migrateCommand } from './commands/migrate.js';
 import { pushCommand } from './commands/push.js';
 import { queuesCommand } from './commands/queues.js';
 import { runsCommand } from './commands/runs.js';
+import { schedulesCommand } from './commands/schedules.js';
 import { servicesCommand } from './commands/services.js';
 import { startCommand } from './commands/start.js';
 import { tokensCommand } from './commands/tokens.js';
@@ -41,8 +43,10 @@ export function createProgram(context: CommandContext): Command {
   const commands = [
     startCommand(context),
     pushCommand(context),
+    eventCommand(context),
     queuesCommand(context),
     jobsCommand(context),
+    schedulesCommand(context),
     runsCommand(context),
     dispatchersCommand(context),
     configCommand(context),

@@ -7,7 +7,7 @@ import type { Logger } from '@malabar/telemetry';
 import { JournalStore, type StorageClient } from './journal-store.js';
 import { type Configured, Leader, type RunEnded, type Schedules, type Wish } from './leader.js';
 import type { SchedulerMetrics } from './metrics.js';
-import { Outbox, type OutboxOptions } from './outbox.js';
+import { Outbox } from './outbox.js';
 import { Patience } from './patience.js';
 import { followResults } from './results-feed.js';
 import { pollRuns } from './run-poll.js';
@@ -24,7 +24,8 @@ export interface SchedulerOptions {
   election: KeeperClient['election'];
   /** Unique to the life of this process. */
   holder: string;
-  replace: OutboxOptions['replace'];
+  /** Ends a run whose place another one takes. */
+  endRun(run: { queue: string; job: string }, signal: AbortSignal): Promise<void>;
   clock: Clock;
   random: () => number;
   log: Logger;
@@ -151,11 +152,12 @@ export class Scheduler {
     this.#onSchedules = () => {
       if (this.#schedules.size === 0) over.abort();
     };
-    const { clock, random, log, ingest, storage, metrics, replace } = this.options;
+    const { clock, random, log, ingest, storage, metrics } = this.options;
     const submitter = new Submitter({ ingest, clock });
     const patience = new Patience({ clock, random, log, signal });
     const journal = new JournalStore({ submitter, storage, patience });
-    const outbox = new Outbox({ submitter, patience, clock, metrics, replace });
+    const endRun = (run: { queue: string; job: string }) => this.options.endRun(run, signal);
+    const outbox = new Outbox({ submitter, patience, clock, metrics, endRun });
     const onPaused = (): void => metrics.paused();
     const leader = new Leader({ token, signal, journal, outbox, clock, log, onPaused });
     const lives = () => leader.lives;
