@@ -82,10 +82,12 @@ const MATRIX: Record<string, Record<string, string>> = {
   SchedulerService: {
     listSchedules: 'viewer@shop',
     getSchedule: 'viewer@shop',
+    listFires: 'viewer@shop',
     preview: 'viewer,developer@any',
     trigger: 'operator@shop',
     backfill: 'operator@shop',
     resume: 'operator@shop',
+    testRun: 'operator@shop',
     listRuns: 'viewer@shop',
   },
   MetricsService: { gather: 'viewer@*' },

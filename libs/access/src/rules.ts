@@ -226,10 +226,12 @@ export function schedulerRules(systemOf: SystemOf): Rules<scheduler.SchedulerSer
       }),
     },
     getSchedule: ofSchedule(VIEWER),
+    listFires: ofSchedule(VIEWER),
     preview: somewhere(VIEWER, DEVELOPER),
     trigger: ofSchedule(OPERATOR),
     backfill: ofSchedule(OPERATOR),
     resume: ofSchedule(OPERATOR),
+    testRun: ofSchedule(OPERATOR),
     listRuns: ofSchedule(VIEWER),
   };
 }

@@ -1,6 +1,7 @@
 import { keeper } from '@malabar/contracts';
 import type { CommandDocument } from './command.js';
 import type { QueueDocument } from './documents.js';
+import { callbackQueue } from './result.js';
 import type { Secret } from './secret.js';
 import type { TargetDocument } from './target.js';
 import type { RetryDocument, TopicDocument } from './topic.js';
@@ -30,11 +31,12 @@ export function queueConfig(name: string, queue: QueueDocument): keeper.QueueCon
     retentionMs: queue.retentionMs,
     bodyBytesMax: queue.limits.body,
     waitingMax: queue.limits.ready,
-    topics: topics.map(([topic, document]) => topicConfig(topic, document)),
+    topics: topics.map(([topic, document]) => topicConfig(name, topic, document)),
   };
 }
 
-function topicConfig(name: string, topic: TopicDocument): keeper.TopicConfig {
+/** A topic as the services read it. */
+export function topicConfig(queue: string, name: string, topic: TopicDocument): keeper.TopicConfig {
   const { concurrency, timeoutMs, delayMs, paused, chunk } = topic;
   return {
     name,
@@ -48,7 +50,7 @@ function topicConfig(name: string, topic: TopicDocument): keeper.TopicConfig {
     paused,
     chunk,
     result: topic.result && {
-      queue: topic.result.queue,
+      queue: topic.result.queue ?? callbackQueue(queue, name),
       of: topic.result.of.map((status) => RESULT[status]),
     },
   };

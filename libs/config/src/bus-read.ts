@@ -4,7 +4,8 @@ import { queueConfig } from './bus-config.js';
 import { DOCUMENT_KEY, QUEUES_FILE, SCHEDULES_FILE, SYSTEMS_FILE } from './bus-files.js';
 import { noSystem, type QueueDocument, queueSchema, systemSchema } from './documents.js';
 import { ConfigError, faultsOf, type KeyFault } from './faults.js';
-import { queueOfRuns, schedulerQueues } from './implied-queues.js';
+import { queuesOfRuns, schedulerQueues } from './implied-queues.js';
+import { callbackQueues, resultFaults } from './results.js';
 import { type ScheduleDocument, scheduleSchema } from './schedule.js';
 import { scheduleConfig } from './schedule-config.js';
 import { ownQueueFault, scheduleFaults } from './schedule-faults.js';
@@ -83,7 +84,7 @@ interface Documents {
 
 /** Adds what the documents stand for, and what is wrong between them. */
 function addDocuments(
-  queues: ReadonlyArray<ReadDocument<keeper.QueueConfig>>,
+  queues: ReadonlyArray<ReadDocument<keeper.QueueConfig[]>>,
   schedules: ReadonlyArray<ReadDocument<ReadSchedule>>,
   read: Documents,
 ): void {
@@ -98,11 +99,17 @@ function addDocuments(
     const message = ownQueueFault(queue, byName);
     if (message !== undefined) read.faults.push(faultAt(QUEUES_FILE, queue, '', message));
   }
-  for (const { value } of queues) if (value !== undefined) read.queues.push(value);
+  const written = Object.fromEntries(queues.map(({ name, document }) => [name, document]));
+  for (const { path, message } of resultFaults(written)) {
+    const [queue = '', ...inside] = path;
+    const fault = { path: [DOCUMENT_KEY, ...inside], message };
+    read.faults.push(placed(QUEUES_FILE, queue, fault));
+  }
+  for (const { value } of queues) read.queues.push(...(value ?? []));
   for (const { value } of schedules) {
     if (value === undefined) continue;
     read.schedules.push(value.schedule);
-    if (value.queue !== undefined) read.queues.push(value.queue);
+    read.queues.push(...value.queues);
   }
   if (schedules.length > 0) read.queues.push(...schedulerQueues());
 }
@@ -142,13 +149,16 @@ interface Kind<T> {
 
 interface ReadSchedule {
   schedule: keeper.ScheduleConfig;
-  queue: keeper.QueueConfig | undefined;
+  queues: keeper.QueueConfig[];
 }
 
-const QUEUE: Kind<keeper.QueueConfig> = {
+const QUEUE: Kind<keeper.QueueConfig[]> = {
   what: 'queue',
   schema: queueSchema,
-  make: (name, document) => queueConfig(name, document as QueueDocument),
+  make: (name, document) => {
+    const queue = document as QueueDocument;
+    return [queueConfig(name, queue), ...callbackQueues(name, queue)];
+  },
 };
 
 const SCHEDULE: Kind<ReadSchedule> = {
@@ -156,7 +166,7 @@ const SCHEDULE: Kind<ReadSchedule> = {
   schema: scheduleSchema,
   make: (name, document) => ({
     schedule: scheduleConfig(name, document as ScheduleDocument),
-    queue: queueOfRuns(name, document as ScheduleDocument),
+    queues: queuesOfRuns(name, document as ScheduleDocument),
   }),
 };
 

@@ -1,5 +1,6 @@
 import type { KeyFault } from './faults.js';
 import { grantFaults, type PersonDocument, personSchema } from './people.js';
+import { resultFaults } from './results.js';
 import { type ScheduleDocument, scheduleSchema } from './schedule.js';
 import { ownQueueFault, scheduleFaults } from './schedule-faults.js';
 import {
@@ -98,6 +99,10 @@ export function crossFaults(values: Record<string, unknown>): KeyFault[] {
   const people = asMapping(values.people);
   return [
     ...owned,
+    ...resultFaults(asMapping(values.queues)).map(({ path, message }) => ({
+      path: ['queues', ...path],
+      message,
+    })),
     ...timeFaults(values),
     ...grantFaults(people, known, (system) => noSystem(system, known)),
   ];

@@ -146,9 +146,23 @@ const BAD: Array<[text: string, ...lines: string[]]> = [
     topic('{ target: pull, retry: { min: 5s, max: 1s } }'),
     `${AT}44: queues.q.topics.t.retry.max: is shorter than min`,
   ],
+  // Results.
   [
-    topic('{ target: pull, retry: { backoff: ladder } }'),
-    `${AT}35: queues.q.topics.t.retry.backoff: backoff: ladder needs ladder: [10s, 1m, ...]`,
+    topic('{ target: pull, result: { } }'),
+    `${AT}26: queues.q.topics.t.result: has either queue: or url:`,
+  ],
+  [
+    topic('{ target: pull, result: { url: grpc } }'),
+    `${AT}36: queues.q.topics.t.result.url: 'grpc' is not an http:// or https:// URL`,
+  ],
+  [
+    topic('{ target: pull, result: { queue: p, of: [done, ded] } }'),
+    `${AT}36: queues.q.topics.t.result.queue: 'p' is not one of queues`,
+    `${AT}57: queues.q.topics.t.result.of.1: 'ded' is not one of done, retrying, failed, dead, discarded; did you mean 'dead'?`,
+  ],
+  [
+    topic('{ target: pull, result: { queue: q } }'),
+    `${AT}36: queues.q.topics.t.result.queue: results of results would never end: q > q`,
   ],
   [
     topic('{ target: pull, retry: { backoff: fixed, ladder: [1s] } }'),

@@ -1,7 +1,7 @@
 import { keeper } from '@malabar/contracts';
 import { commandConfig, retryPolicy } from './bus-config.js';
 import type { ScheduleDocument } from './schedule.js';
-import { runQueue } from './schedule-config.js';
+import { runQueue, testQueue } from './schedule-config.js';
 
 /** The leader's journal of what has been fired. */
 export const JOURNAL_QUEUE = 'malabar.scheduler';
@@ -12,7 +12,10 @@ export const RESULTS_TOPIC = 'scheduler';
 /** The one topic of a schedule's own queue. */
 export const RUN_TOPIC = 'run';
 
+const { DONE, FAILED, DEAD, DISCARDED } = keeper.ResultStatus;
 const DAY_MS = 86_400_000;
+/** Of lines that nobody needs any more: there is one a second. */
+const JOURNAL_RETENTION_MS = 600_000;
 const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
 const RUN_BYTES_MAX = 1024 * 1024;
 /** Without a limit of its own a schedule runs as often at once as its fires say. */
@@ -28,30 +31,33 @@ export function schedulerQueues(): keeper.QueueConfig[] {
   return [
     queueOf(RESULTS_QUEUE, { retentionMs: DAY_MS, topics: [pull(RESULTS_TOPIC)] }),
     queueOf(JOURNAL_QUEUE, {
-      retentionMs: DAY_MS,
+      retentionMs: JOURNAL_RETENTION_MS,
       bodyBytesMax: JOURNAL_BYTES_MAX,
       topics: [pull(JOURNAL_TOPIC)],
     }),
   ];
 }
 
-/** The queue of a schedule that runs a command; undefined for one that pushes elsewhere. */
-export function queueOfRuns(
+/** The queues of a schedule that runs a command: of its runs, and of test runs. */
+export function queuesOfRuns(
   name: string,
-  { system, run, allowMax }: ScheduleDocument,
-): keeper.QueueConfig | undefined {
-  if (run === undefined) return undefined;
+  { system, run, allowMax = RUNS_AT_ONCE }: ScheduleDocument,
+): keeper.QueueConfig[] {
+  if (run === undefined) return [];
   const { command, timeoutMs, retentionMs, retry, ...rest } = run;
   const target = { $case: 'command' as const, value: commandConfig({ ...rest, argv: command }) };
-  const concurrency = allowMax ?? RUNS_AT_ONCE;
+  const both = { name: RUN_TOPIC, target, timeoutMs };
   const topic = topicOf({
-    name: RUN_TOPIC,
-    target,
-    concurrency,
-    timeoutMs,
+    ...both,
+    concurrency: allowMax,
     retry: retryPolicy(retry),
+    result: { queue: RESULTS_QUEUE, of: [DONE, FAILED, DEAD, DISCARDED] },
   });
-  return queueOf(runQueue(name), { system, retentionMs, topics: [topic] });
+  const test = topicOf({ ...both, concurrency: 1, retry: { ...retryPolicy(retry), attempts: 1 } });
+  return [
+    queueOf(runQueue(name), { system, retentionMs, topics: [topic] }),
+    queueOf(testQueue(name), { system, retentionMs: DAY_MS, topics: [test] }),
+  ];
 }
 
 function queueOf(name: string, given: Partial<keeper.QueueConfig>): keeper.QueueConfig {

@@ -37,7 +37,7 @@ export type {
   PushDocument,
   ScheduleDocument,
 } from './schedule.js';
-export { parentsOf, runQueue, scheduleSpec, scheduleSpecs } from './schedule-config.js';
+export { parentsOf, runQueue, scheduleSpec, scheduleSpecs, testQueue } from './schedule-config.js';
 export { type ReadSchedule, readSchedule } from './schedule-read.js';
 export { type Environment, Secret } from './secret.js';
 export {

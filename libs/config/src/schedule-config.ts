@@ -23,6 +23,9 @@ const FIRE = {
   all: keeper.MisfireFire.ALL,
 };
 
+/** The queue of test runs of a schedule that runs a command. */
+export const testQueue = (schedule: string): string => `schedule-test.${schedule}`;
+
 /** The queue of a schedule that runs a command. */
 export const runQueue = (schedule: string): string => `schedule.${schedule}`;
 

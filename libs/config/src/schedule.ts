@@ -186,6 +186,8 @@ function checkShape(document: ScheduleDocument, context: z.RefinementCtx): void 
     fail(context, 'means nothing without cron', ['fields']);
   if (overlap !== 'allow' && allowMax !== undefined)
     fail(context, `means nothing to overlap: ${overlap}`, ['allow_max']);
+  if (overlap === 'replace' && run === undefined)
+    fail(context, 'can only end what `run` runs', ['overlap']);
   for (const name of Object.keys(push?.headers ?? {}))
     if (OWN_HEADER.test(name)) fail(context, 'is set by the bus itself', ['push', 'headers', name]);
 }

@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { type ResultDocument, result } from './result.js';
 import {
   count,
   duration,
@@ -6,19 +7,20 @@ import {
   fail,
   fraction,
   later,
-  list,
   oneOf,
   onOff,
   password,
   scalar,
   section,
-  text,
 } from './schema.js';
 import type { Secret } from './secret.js';
 import { type TargetDocument, target } from './target.js';
 import { parseDuration, quoted } from './units.js';
 
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+/** The pauses of `backoff: ladder` that says no more. */
+const LADDER_MS = [5_000, 5 * MINUTE_MS, 10 * MINUTE_MS, HOUR_MS, 130 * MINUTE_MS];
 /** What runs at once if the topic does not say; of fetching consumers, what is out at once. */
 const CONCURRENCY: Record<TargetDocument['kind'], number> = {
   fastcgi: 4,
@@ -39,15 +41,6 @@ export interface RetryDocument {
   ageMs: number;
   crashes: number;
   ladderMs: number[];
-}
-
-/** What became of a delivery, as results say it. */
-export type ResultStatus = 'done' | 'retrying' | 'failed' | 'dead' | 'discarded';
-
-/** Who is told what became of deliveries. */
-export interface ResultDocument {
-  queue: string;
-  of: ResultStatus[];
 }
 
 /** One subscription of a queue. */
@@ -89,31 +82,24 @@ const retryFields = section({
   crashes: count(1)
     .prefault(3)
     .describe('A consumer that died this often on a job gets it no more (quarantine).'),
-  ladderMs: ladder.optional().describe('The pauses of `ladder` in order; the last one repeats.'),
+  ladderMs: ladder
+    .optional()
+    .describe(
+      'The pauses of `ladder` in order; the last one repeats. `[5s, 5m, 10m, 1h, 130m]` if not given.',
+    ),
 });
 
 /** `retry`, as the file says it. */
 export const retry = retryFields.transform((given, context): RetryDocument => {
   const backoff = given.backoff ?? (given.ladderMs ? 'ladder' : 'exponential');
+  const ladderMs = given.ladderMs ?? (backoff === 'ladder' ? LADDER_MS : []);
   const maxMs = given.maxMs ?? Math.max(HOUR_MS, given.minMs);
-  if (backoff === 'ladder' && given.ladderMs === undefined) {
-    return fail(context, 'backoff: ladder needs ladder: [10s, 1m, ...]', ['backoff']);
-  }
   if (backoff !== 'ladder' && given.ladderMs !== undefined) {
     return fail(context, `means nothing to backoff: ${backoff}`, ['ladder']);
   }
   if (maxMs < given.minMs) return fail(context, 'is shorter than min', ['max']);
-  return { ...given, backoff, maxMs, ageMs: given.ageMs ?? 0, ladderMs: given.ladderMs ?? [] };
+  return { ...given, backoff, maxMs, ageMs: given.ageMs ?? 0, ladderMs };
 }) as Field<RetryDocument>;
-
-const ENDS: ResultStatus[] = ['done', 'failed', 'dead', 'discarded'];
-
-const result = section({
-  queue: text.describe('Results are jobs of this queue.'),
-  of: list('statuses', oneOf('done', 'retrying', 'failed', 'dead', 'discarded'))
-    .optional()
-    .describe('Which results: `[done, retrying, failed, dead, discarded]`; without it all ends.'),
-}).transform(({ queue, of }): ResultDocument => ({ queue, of: of ?? ENDS }));
 
 /** A topic as the file says it. */
 const topicFields = section({

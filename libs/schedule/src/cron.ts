@@ -111,7 +111,7 @@ function patternOf(expression: string, declared: 5 | 6 | undefined): Cron {
     );
   }
   try {
-    return new Cron(expression.trim(), { timezone: 'UTC', mode, paused: true });
+    return new Cron(expression.trim(), { utcOffset: 0, mode, paused: true });
   } catch (error) {
     const reason = (error as Error).message.replace(/^Cron\w+: /, '');
     throw new TypeError(`'${expression}' is not a cron expression: ${reason}`);

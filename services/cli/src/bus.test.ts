@@ -38,6 +38,7 @@ queues:
       ship:
         target: ${consumer.url}
         retry: { attempts: 2, backoff: fixed, min: 1ms, max: 1ms, jitter: 0 }
+  unheard: { topics: {} }
   small:
     limits: { body: 10B }
     topics:
@@ -130,6 +131,29 @@ test('a dead delivery keeps every error and lives again after replay', async () 
   expect(again.exitCode).toBe(4);
 });
 
+test('an event says which tasks get it, and is refused if none does', async () => {
+  const params = '{"order":"FB138"}';
+  const { exitCode, lines } = await malabar([
+    'event',
+    'publish',
+    'orders',
+    params,
+    '--delay',
+    '1h',
+  ]);
+  expect({ exitCode, tasks: lines[1] }).toEqual({ exitCode: 0, tasks: 'for held' });
+  const { job } = await json(['jobs', 'show', lines[0] ?? '']);
+  expect(job).toMatchObject({ contentType: 'application/json', body: params });
+  const published = await json(['event', 'publish', 'orders', '--unique', 'first']);
+  expect(published).toMatchObject({ tasks: ['held'], results: [{ duplicate: false }] });
+  expect(await malabar(['event', 'publish', 'unheard'])).toMatchObject({
+    exitCode: 4,
+    notes: [expect.stringContaining("no task is registered for the event 'unheard'")],
+  });
+  expect(await malabar(['event', 'publish', 'nothing'])).toMatchObject({ exitCode: 4 });
+  expect(await malabar(['event', 'publish', 'orders', 'order=1'])).toMatchObject({ exitCode: 2 });
+});
+
 test('a wrong name ends with 4 and says where to look', async () => {
   expect(await malabar(['push', 'nothing', 'x'])).toMatchObject({ exitCode: 4 });
   expect(await malabar(['queues', 'nothing'])).toMatchObject({
@@ -165,7 +189,7 @@ test('the doctor finds every service well, and its release', async () => {
 
 test('a checked file is counted, a broken one is told by line', async () => {
   expect((await malabar(['config', 'check', file])).lines).toEqual([
-    `${file}: ok, 3 queues, 3 topics`,
+    `${file}: ok, 4 queues, 3 topics`,
   ]);
   const broken = join(dir, 'broken.yaml');
   writeFileSync(broken, 'queues:\n  orders:\n    topics:\n      a: { target: pull, frob: 1 }\n');

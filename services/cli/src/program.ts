@@ -20,8 +20,10 @@ type Create = (context: CommandContext) => Command;
 const COMMANDS: Record<string, () => Promise<Create>> = {
   start: async () => (await import('./commands/start.js')).startCommand,
   push: async () => (await import('./commands/push.js')).pushCommand,
+  event: async () => (await import('./commands/event.js')).eventCommand,
   queues: async () => (await import('./commands/queues.js')).queuesCommand,
   jobs: async () => (await import('./commands/jobs.js')).jobsCommand,
+  schedules: async () => (await import('./commands/schedules.js')).schedulesCommand,
   runs: async () => (await import('./commands/runs.js')).runsCommand,
   dispatchers: async () => (await import('./commands/dispatchers.js')).dispatchersCommand,
   config: async () => (await import('./commands/config.js')).configCommand,

@@ -1,16 +1,14 @@
-import type { MalabarConfig } from '@malabar/config';
-import { type election, scheduler } from '@malabar/contracts';
+import type { election, scheduler } from '@malabar/contracts';
 import { type Clock, reconnectDelayMs, sleep } from '@malabar/core';
-import type { KeeperClient } from '@malabar/keeper-client';
-import { type Client, connect } from '@malabar/rpc';
+import type { Client } from '@malabar/rpc';
+import type { Peers } from './peers.js';
 import { ELECTION } from './scheduler.js';
 
-type SchedulerClient = Client<typeof scheduler.SchedulerServiceDefinition>;
+type Definition = typeof scheduler.SchedulerServiceDefinition;
 
 export interface LeaderLinkOptions {
   election: Client<typeof election.ElectionServiceDefinition>;
-  discovery: KeeperClient['discovery'];
-  grpc: Pick<MalabarConfig['grpc'], 'tls' | 'token'>;
+  schedulers: Peers<Definition>;
   clock: Clock;
   random: () => number;
 }
@@ -22,9 +20,6 @@ const nodeOf = (holder: string): string => holder.slice(0, Math.max(0, holder.la
 export class LeaderLink {
   readonly #stopping = new AbortController();
   #name = '';
-  #addresses: ReadonlyMap<string, string> = new Map();
-  #client: { address: string; client: SchedulerClient & { close(): void } } | undefined;
-  #leave: () => void = () => {};
 
   constructor(private readonly options: LeaderLinkOptions) {}
 
@@ -34,28 +29,16 @@ export class LeaderLink {
   }
 
   start(): void {
-    this.#leave = this.options.discovery.watch('scheduler', ({ instances }) => {
-      this.#addresses = new Map(instances.map(({ id, addresses }) => [id, addresses.grpc ?? '']));
-    });
     void this.#follow();
   }
 
   /** Undefined while it is not known where the leader is. */
-  client(): SchedulerClient | undefined {
-    const address = this.#addresses.get(this.#name) ?? '';
-    if (this.#client?.address === address) return this.#client.client;
-    this.#client?.client.close();
-    this.#client = undefined;
-    if (address === '') return undefined;
-    const client = connect(scheduler.SchedulerServiceDefinition, { address, ...this.options.grpc });
-    this.#client = { address, client };
-    return client;
+  client(): Client<Definition> | undefined {
+    return this.options.schedulers.client(this.#name);
   }
 
   stop(): void {
     this.#stopping.abort();
-    this.#leave();
-    this.#client?.client.close();
   }
 
   async #follow(): Promise<void> {

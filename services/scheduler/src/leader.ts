@@ -88,13 +88,13 @@ export class Leader {
     this.#inbox.put(() => this.#configure(schedules));
   }
 
-  /** Does what somebody wants. Resolves when it is in the journal. */
-  wish(wish: Wish): Promise<void> {
+  /** Takes in what somebody wants or tells. Resolves when it is in the journal. */
+  tell(input: Wish | RunEnded): Promise<void> {
     return new Promise((resolve, reject) => {
       const gone = new BusError('UNAVAILABLE', 'this scheduler leads no more');
       this.#inbox.put(
         async () => {
-          await this.#step(wish).catch((error) => {
+          await this.#step(input).catch((error) => {
             reject(toBusError(error));
             throw error;
           });
@@ -103,10 +103,6 @@ export class Leader {
         () => reject(gone),
       );
     });
-  }
-
-  ended(run: RunEnded): void {
-    this.#inbox.put(() => this.#step(run));
   }
 
   async #configure(schedules: Schedules): Promise<void> {

@@ -29,7 +29,7 @@ export interface OutboxOptions {
   clock: Clock;
   metrics: SchedulerMetrics;
   /** Ends a run whose place another one takes. */
-  replace(run: Outgoing & { kind: 'replace' }, config: keeper.ScheduleConfig): Promise<void>;
+  endRun(run: { queue: string; job: string }): Promise<void>;
 }
 
 /** A job on its way, and for which decision. */
@@ -145,12 +145,15 @@ export class Outbox {
     config: keeper.ScheduleConfig,
     onSent: SendOptions['onSent'],
   ): Promise<void> {
-    const { patience, replace } = this.options;
-    const { id, schedule, runId } = outgoing;
-    await replace(outgoing, config).catch((thrown) => {
-      const reason = toBusError(thrown).message;
-      patience.log.warn({ schedule, run: runId, reason }, 'a run that was replaced goes on');
-    });
+    const { patience, endRun } = this.options;
+    const { id, schedule, runId, job } = outgoing;
+    const queue = config.job?.queue ?? '';
+    // One that is not in its queue yet cannot be found there either.
+    if (job !== undefined)
+      await endRun({ queue, job }).catch((thrown) => {
+        const reason = toBusError(thrown).message;
+        patience.log.warn({ schedule, run: runId, reason }, 'a run that was replaced goes on');
+      });
     onSent([{ outgoing, report: { id }, lateMs: 0 }]);
   }
 }

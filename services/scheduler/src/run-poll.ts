@@ -1,4 +1,4 @@
-import { common, type storage } from '@malabar/contracts';
+import { common, type storage as contract } from '@malabar/contracts';
 import { type Clock, every, toBusError } from '@malabar/core';
 import type { ScheduleLife } from './core/life.js';
 import type { FinalStatus } from './core/record.js';
@@ -14,7 +14,10 @@ export interface RunPollOptions {
   storage: StorageClient;
   clock: Clock;
   lives(): ReadonlyMap<string, ScheduleLife>;
-  onEnded(run: RunEnded): void;
+  /** Resolves when it is in the journal. */
+  ended(run: RunEnded): Promise<void>;
+  /** Whose runs are told of otherwise. */
+  isTold(schedule: string): boolean;
 }
 
 /** A run whose end somebody waits for. */
@@ -24,18 +27,21 @@ interface Awaited {
   job: string;
 }
 
-/** Asks storage how runs have ended, of the schedules that must know it. Returns how to stop. */
+/**
+ * Asks storage how runs have ended, of schedules that must know it and push to queues of others, which
+ * tell nobody. Returns how to stop.
+ */
 export function pollRuns(options: RunPollOptions): () => void {
   return every(options.clock, PERIOD_MS, async () => {
-    const runs = awaitedRuns(options.lives());
+    const runs = awaitedRuns(options);
     for (let at = 0; at < runs.length; at += AT_ONCE)
       await Promise.all(runs.slice(at, at + AT_ONCE).map((run) => ask(run, options)));
   });
 }
 
-function awaitedRuns(lives: ReadonlyMap<string, ScheduleLife>): Awaited[] {
-  return [...lives.values()]
-    .filter(({ schedule }) => schedule.tracked)
+function awaitedRuns({ lives, isTold }: RunPollOptions): Awaited[] {
+  return [...lives().values()]
+    .filter(({ schedule }) => schedule.tracked && !isTold(schedule.name))
     .flatMap(({ schedule: { name: schedule }, record }) =>
       record.runs.flatMap(({ runId, job }) =>
         job === undefined ? [] : [{ schedule, runId, job }],
@@ -43,42 +49,43 @@ function awaitedRuns(lives: ReadonlyMap<string, ScheduleLife>): Awaited[] {
     );
 }
 
-async function ask(run: Awaited, { storage, clock, onEnded }: RunPollOptions): Promise<void> {
+async function ask(run: Awaited, { storage, clock, ended }: RunPollOptions): Promise<void> {
+  const { schedule, runId } = run;
   try {
-    const { deliveries } = await storage.getJob({ jobId: run.job });
-    const end = endOf(deliveries);
-    if (end !== undefined)
-      onEnded({
-        kind: 'runEnded',
-        nowMs: clock.now(),
-        endedAtMs: clock.now(),
-        ...named(run),
-        ...end,
-      });
-  } catch (thrown) {
-    // Trimmed: it ended long ago, and nobody knows how. Whatever else is wrong may pass.
-    if (toBusError(thrown).code !== 'UNKNOWN_JOB') return;
-    const end = { status: 'discarded' as const, output: '' };
-    onEnded({
-      kind: 'runEnded',
-      nowMs: clock.now(),
-      endedAtMs: clock.now(),
-      ...named(run),
-      ...end,
-    });
+    const end = await endOf(run, storage);
+    const nowMs = clock.now();
+    if (end === undefined) return;
+    await ended({ kind: 'runEnded', nowMs, endedAtMs: nowMs, schedule, runId, ...end });
+  } catch {
+    // Storage is away, or this leader leads no more: whoever asks next finds out.
   }
 }
 
-const named = ({ schedule, runId }: Awaited) => ({ schedule, runId });
+interface End {
+  status: FinalStatus;
+  output: string;
+}
 
 /** A run has ended when no topic is to deliver it any more; the worst of its ends counts. */
-function endOf(
-  deliveries: readonly storage.Delivery[],
-): { status: FinalStatus; output: string } | undefined {
+async function endOf({ job }: Awaited, storage: StorageClient): Promise<End | undefined> {
+  const deliveries = await deliveriesOf(job, storage);
+  // Trimmed: it ended long ago, and nobody knows how.
+  if (deliveries === undefined) return { status: 'discarded', output: '' };
   if (!deliveries.every(({ state }) => ENDS.includes(state))) return undefined;
-  const worst = (['DEAD', 'DISCARDED'] as const)
-    .map((name) => deliveries.find(({ state }) => state === common.DeliveryState[name]))
-    .find((one) => one !== undefined);
-  if (worst === undefined) return { status: 'done', output: '' };
-  return { status: worst.state === DEAD ? 'dead' : 'discarded', output: worst.error };
+  const dead = deliveries.find(({ state }) => state === DEAD);
+  if (dead !== undefined) return { status: 'dead', output: dead.error };
+  const discarded = deliveries.some(({ state }) => state === DISCARDED);
+  return { status: discarded ? 'discarded' : 'done', output: '' };
+}
+
+async function deliveriesOf(
+  jobId: string,
+  storage: StorageClient,
+): Promise<readonly contract.Delivery[] | undefined> {
+  try {
+    return (await storage.getJob({ jobId })).deliveries;
+  } catch (thrown) {
+    if (toBusError(thrown).code === 'UNKNOWN_JOB') return undefined;
+    throw thrown;
+  }
 }

@@ -5,10 +5,11 @@ import type { Campaign, KeeperClient } from '@malabar/keeper-client';
 import { createSchedule } from '@malabar/schedule';
 import type { Logger } from '@malabar/telemetry';
 import { JournalStore, type StorageClient } from './journal-store.js';
-import { type Configured, Leader, type Schedules, type Wish } from './leader.js';
+import { type Configured, Leader, type RunEnded, type Schedules, type Wish } from './leader.js';
 import type { SchedulerMetrics } from './metrics.js';
-import { Outbox, type OutboxOptions } from './outbox.js';
+import { Outbox } from './outbox.js';
 import { Patience } from './patience.js';
+import { followResults } from './results-feed.js';
 import { pollRuns } from './run-poll.js';
 import { statusOf } from './status.js';
 import { type IngestClient, Submitter } from './submitter.js';
@@ -23,7 +24,8 @@ export interface SchedulerOptions {
   election: KeeperClient['election'];
   /** Unique to the life of this process. */
   holder: string;
-  replace: OutboxOptions['replace'];
+  /** Ends a run whose place another one takes. */
+  endRun(run: { queue: string; job: string }, signal: AbortSignal): Promise<void>;
   clock: Clock;
   random: () => number;
   log: Logger;
@@ -109,7 +111,7 @@ export class Scheduler {
   /** Resolves when it is in the journal. Throws UNAVAILABLE if this process does not lead. */
   async wish(wish: Wish): Promise<void> {
     this.require(wish.schedule);
-    if (this.#leader !== undefined) return this.#leader.wish(wish);
+    if (this.#leader !== undefined) return this.#leader.tell(wish);
     throw new BusError('UNAVAILABLE', 'this scheduler does not lead; try again');
   }
 
@@ -150,15 +152,19 @@ export class Scheduler {
     this.#onSchedules = () => {
       if (this.#schedules.size === 0) over.abort();
     };
-    const { clock, random, log, ingest, storage, metrics, replace } = this.options;
+    const { clock, random, log, ingest, storage, metrics } = this.options;
     const submitter = new Submitter({ ingest, clock });
     const patience = new Patience({ clock, random, log, signal });
     const journal = new JournalStore({ submitter, storage, patience });
-    const outbox = new Outbox({ submitter, patience, clock, metrics, replace });
+    const endRun = (run: { queue: string; job: string }) => this.options.endRun(run, signal);
+    const outbox = new Outbox({ submitter, patience, clock, metrics, endRun });
     const onPaused = (): void => metrics.paused();
     const leader = new Leader({ token, signal, journal, outbox, clock, log, onPaused });
     const lives = () => leader.lives;
-    const stopPolling = pollRuns({ storage, clock, lives, onEnded: (run) => leader.ended(run) });
+    const ended = (run: RunEnded) => leader.tell(run);
+    const isTold = (name: string) => this.#schedules.get(name)?.config.runs ?? false;
+    const stopPolling = pollRuns({ storage, clock, lives, ended, isTold });
+    void followResults({ storage, clock, log, signal, ended });
     this.#leader = leader;
     try {
       await leader.lead(this.#schedules);

@@ -3,11 +3,14 @@ import { parentsOf } from '@malabar/config';
 import type { scheduler as contract } from '@malabar/contracts';
 import { BusError, type Clock } from '@malabar/core';
 import type { CallContext, Client, Implementation } from '@malabar/rpc';
-import { upcoming } from '@malabar/schedule';
+import { nextFires, upcoming } from '@malabar/schedule';
 import { previewOf } from './preview.js';
 import type { RunHistory } from './run-history.js';
 import type { Scheduler } from './scheduler.js';
+import type { TestRuns } from './test-runs.js';
 
+const FIRES = 5;
+const FIRES_MAX = 1_000;
 const BACKFILL_MAX = 100_000;
 const BACKFILL_AT_ONCE_MAX = 100;
 
@@ -19,6 +22,7 @@ type Definition = typeof contract.SchedulerServiceDefinition;
 export interface SchedulerServiceOptions {
   scheduler: Scheduler;
   history: RunHistory;
+  tests: TestRuns;
   /** The instance that leads, unless this one does or nobody is known to. */
   leader: { readonly name: string; client(): Client<Definition> | undefined };
   clock: Clock;
@@ -28,7 +32,7 @@ export interface SchedulerServiceOptions {
 export function createSchedulerService(
   options: SchedulerServiceOptions,
 ): Implementation<Definition> {
-  const { scheduler, history, leader, clock } = options;
+  const { scheduler, history, tests, leader, clock } = options;
   const elsewhere = ({ metadata }: CallContext): Client<Definition> | undefined =>
     scheduler.leads || metadata.has(PASSED_ON) ? undefined : leader.client();
   const passOn = { metadata: { [PASSED_ON]: '1' } };
@@ -51,6 +55,11 @@ export function createSchedulerService(
         .family(schedule)
         .map((each) => ({ schedule: each.name, after: [...parentsOf(each)] }));
       return { status, document, family };
+    },
+    async listFires({ schedule, count }) {
+      const fires = Math.min(count || FIRES, FIRES_MAX);
+      const next = nextFires(scheduler.require(schedule).schedule, clock.now(), fires);
+      return { nextMs: next.map(({ dueMs }) => dueMs) };
     },
     preview: async (request) => previewOf(request, clock.now()),
     async trigger(request, context) {
@@ -88,6 +97,7 @@ export function createSchedulerService(
       await scheduler.wish({ kind: 'resumed', nowMs: clock.now(), schedule });
       return {};
     },
+    testRun: async (request) => tests.start(scheduler.require(request.schedule).config, request),
     async listRuns(request) {
       const { config } = scheduler.require(request.schedule);
       return history.list(config, request);

@@ -13,17 +13,21 @@ import type { CommandContext } from '../context.js';
 import { CommandError, EXIT, exitCodeOf } from '../exit.js';
 import { createProgress } from '../progress.js';
 
-interface PushOptions extends ClientOptions {
-  file?: string;
-  lines?: boolean;
-  count: string;
+/** What may be said of a job beside its body. */
+interface JobOptions {
   delay?: string;
   ttl?: string;
   unique?: string;
   key?: string;
-  priority: string;
-  header: string[];
+  priority?: string;
+  header?: string[];
   type?: string;
+}
+
+interface PushOptions extends ClientOptions, JobOptions {
+  file?: string;
+  lines?: boolean;
+  count: string;
   password?: string;
 }
 
@@ -82,7 +86,7 @@ async function push(
 }
 
 /** Basic authentication as ingest wants it; nothing without a password. */
-function authorization(queue: string, password: string | undefined): Record<string, string> {
+export function authorization(queue: string, password: string | undefined): Record<string, string> {
   if (!password) return {};
   return { authorization: `Basic ${Buffer.from(`${queue}:${password}`).toString('base64')}` };
 }
@@ -142,13 +146,14 @@ function splitLines(input: Uint8Array): Uint8Array[] {
   return lines;
 }
 
-function jobOf({ clock }: CommandContext, options: PushOptions): common.Job {
+/** What the options say of a job; its body is still to come. */
+export function jobOf({ clock }: CommandContext, options: JobOptions): common.Job {
   const now = clock.now();
-  const { delay, ttl } = options;
+  const { delay, ttl, header = [], priority = '0' } = options;
   return common.Job.fromPartial({
-    headers: Object.fromEntries(options.header.map(headerOf)),
+    headers: Object.fromEntries(header.map(headerOf)),
     key: options.key ?? '',
-    priority: countOption('--priority', options.priority, 0, 9),
+    priority: countOption('--priority', priority, 0, 9),
     deliverAtMs: delay === undefined ? 0 : now + durationOption('--delay', delay),
     expiresAtMs: ttl === undefined ? 0 : now + durationOption('--ttl', ttl),
     idempotencyKey: options.unique ?? '',
@@ -165,7 +170,7 @@ function headerOf(text: string): [string, string] {
 
 type Results = Awaited<ReturnType<typeof submit>>;
 
-async function submit(
+export async function submit(
   { terminal, clock }: CommandContext,
   jobs: common.Job[],
   send: (batch: common.Job[]) => Promise<{ results: Result[] }>,
@@ -213,9 +218,15 @@ function* batches(jobs: readonly common.Job[]): Generator<common.Job[]> {
   if (batch.length > 0) yield batch;
 }
 
-function report(context: CommandContext, results: Results, options: PushOptions): void {
+/** Prints the ids of the jobs, `more` beside them as JSON; throws if one was refused. */
+export function report(
+  context: CommandContext,
+  results: Results,
+  options: Pick<ClientOptions, 'json'>,
+  more: object = {},
+): void {
   const { terminal } = context;
-  if (options.json) terminal.line(JSON.stringify({ results }));
+  if (options.json) terminal.line(JSON.stringify({ results, ...more }));
   else
     for (const result of results.filter(({ fault }) => !fault)) terminal.line(resultLine(result));
   const faults = results.flatMap(({ fault }) => (fault ? [fromFault(fault)] : []));
