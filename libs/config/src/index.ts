@@ -38,7 +38,7 @@ export type {
   ScheduleDocument,
 } from './schedule.js';
 export { parentsOf, runQueue, scheduleSpec, scheduleSpecs, testQueue } from './schedule-config.js';
-export { type ReadSchedule, readSchedule } from './schedule-read.js';
+export { type ReadSchedule, readSchedule, readScheduleDocument } from './schedule-read.js';
 export { type Environment, Secret } from './secret.js';
 export {
   type ListenerSettings,

@@ -4,6 +4,10 @@ import { type ScheduleDocument, scheduleSchema } from './schedule.js';
 import { scheduleConfig, scheduleSpec } from './schedule-config.js';
 import { nameFault } from './schema.js';
 
+/** What the timetable of a valid document is made from. */
+export const readScheduleDocument = (name: string, document: ScheduleDocument): ScheduleSpec =>
+  scheduleSpec(scheduleConfig(name, document), true);
+
 /** A document of one schedule as the keeper would read it. */
 export interface ReadSchedule {
   /** `key: reason`, one each. */
@@ -28,5 +32,5 @@ export function readSchedule(name: string, text: string): ReadSchedule {
   );
   faults.push(...found);
   if (faults.length > 0) return { faults };
-  return { faults, spec: scheduleSpec(scheduleConfig(name, data as ScheduleDocument), true) };
+  return { faults, spec: readScheduleDocument(name, data as ScheduleDocument) };
 }

@@ -7,7 +7,7 @@ import { freePort, logToMemory } from '@malabar/testkit';
 import { expect, test } from 'vitest';
 import { schedulerModule } from './module.js';
 
-test('the scheduler runs alone, without a keeper, and knows no schedules', async () => {
+test('the scheduler runs alone, and without a keeper knows no schedules and is not ready', async () => {
   const flags = {
     'grpc.listen': '127.0.0.1:0',
     'ops.listen': '127.0.0.1:0',
@@ -18,8 +18,12 @@ test('the scheduler runs alone, without a keeper, and knows no schedules', async
   const process = await start({ modules: [schedulerModule], config, log });
   const client = connect(scheduler.SchedulerServiceDefinition, { address: process.grpcAddress });
   try {
-    expect(await client.listSchedules({})).toEqual({ schedules: [] });
-    expect((await fetch(`http://${process.opsAddress}/readyz`)).status).toBe(200);
+    const asked = { schedule: '' };
+    expect(await client.listSchedules(asked)).toEqual({ schedules: [], leader: '' });
+    await expect(client.trigger({ schedule: 'x', request: '' })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    expect((await fetch(`http://${process.opsAddress}/readyz`)).status).toBe(503);
   } finally {
     client.close();
     await process.stop();

@@ -12,6 +12,7 @@ import { defaultFile } from '../client-command.js';
 import type { CommandContext } from '../context.js';
 import { CommandError, EXIT } from '../exit.js';
 import { plural } from '../format.js';
+import { upcomingFires } from '../schedules/upcoming.js';
 import { collect, settingFlags } from '../settings.js';
 
 /** `malabar config check`: reads a file as the keeper would. */
@@ -25,7 +26,7 @@ export function checkCommand(context: CommandContext): Command {
 }
 
 async function check(
-  { cwd, env, terminal }: CommandContext,
+  { cwd, env, terminal, clock }: CommandContext,
   named: string | undefined,
   json = false,
 ): Promise<void> {
@@ -36,8 +37,17 @@ async function check(
   await documentsToFiles(loaded, { env, hashes: createPasswordHashes() });
   const queues = Object.values(loaded.config.documents.queues);
   const topics = queues.reduce((sum, queue) => sum + Object.keys(queue.topics).length, 0);
-  if (json) terminal.line(JSON.stringify({ file, queues: queues.length, topics }));
-  else terminal.line(`${file}: ok, ${plural(queues.length, 'queue')}, ${plural(topics, 'topic')}`);
+  const schedules = upcomingFires(loaded.config.documents.schedules, clock.now());
+  if (json) {
+    const fires = Object.fromEntries(schedules.map(({ name, times }) => [name, times]));
+    terminal.line(JSON.stringify({ file, queues: queues.length, topics, schedules: fires }));
+    return;
+  }
+  const counts = [plural(queues.length, 'queue'), plural(topics, 'topic')];
+  if (schedules.length > 0) counts.push(plural(schedules.length, 'schedule'));
+  terminal.line(`${file}: ok, ${counts.join(', ')}`);
+  for (const { name, times, note } of schedules)
+    terminal.line(`  ${name}: ${[...times, note].filter(Boolean).join(', ')}`);
 }
 
 /** `malabar config show`: what is in force in a process. */

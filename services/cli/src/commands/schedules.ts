@@ -1,5 +1,5 @@
 import type { scheduler } from '@malabar/contracts';
-import type { Command } from 'commander';
+import { Command } from 'commander';
 import { type ClientOptions, clientCommand, countOption, withBus } from '../client-command.js';
 import type { CommandContext } from '../context.js';
 import { firstLine, formatCount, formatSpan, formatTime } from '../format.js';
@@ -28,7 +28,7 @@ Examples:
 
 /** `malabar schedules`: what is due when, what became of it, and what a person can do about it. */
 export function schedulesCommand(context: CommandContext): Command {
-  return clientCommand('schedules')
+  return new Command('schedules')
     .description('list schedules with their next fires; try, fire, pause and look back')
     .addCommand(listCommand(context), { isDefault: true })
     .addCommand(showCommand(context))
