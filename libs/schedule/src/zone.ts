@@ -21,6 +21,8 @@ const PROBE_MS = 7 * 24 * HOUR_MS;
 /** How far a stretch is followed: zones that change no more have no end. */
 const HORIZON_MS = 400 * 24 * HOUR_MS;
 const MINUTE_MS = 60_000;
+/** Some years: a stretch is dear to find. */
+const STRETCHES_KEPT = 8;
 
 const known = new Map<string, Zone>();
 
@@ -35,7 +37,8 @@ export function zoneOf(name: string): Zone {
 
 class IanaZone implements Zone {
   readonly #format: Intl.DateTimeFormat;
-  #last: Stretch | undefined;
+  /** Those that were asked for last, newest first. */
+  readonly #stretches: Stretch[] = [];
 
   constructor(readonly name: string) {
     try {
@@ -46,10 +49,11 @@ class IanaZone implements Zone {
   }
 
   stretchAt(unixMs: number): Stretch {
-    const last = this.#last;
-    if (last !== undefined && last.startMs <= unixMs && unixMs < last.endMs) return last;
+    const known = this.#stretches.find(({ startMs, endMs }) => startMs <= unixMs && unixMs < endMs);
+    if (known !== undefined) return known;
     const stretch = this.#find(unixMs);
-    this.#last = stretch;
+    this.#stretches.unshift(stretch);
+    this.#stretches.splice(STRETCHES_KEPT);
     return stretch;
   }
 

@@ -1,7 +1,7 @@
 import { packRecord, type ScheduleRecord, unpackRecord } from './record.js';
 
 /** Records that each entry carries beside the changed ones, and that one without changes carries. */
-const CARRIED = 16;
+const CARRIED = 8;
 const CARRIED_IDLE = 500;
 
 interface Entry {
@@ -68,6 +68,8 @@ export class JournalWriter {
   #base: number;
   #roundStart: number;
   #round: Iterator<string>;
+  /** Records as they were written last: most of those that are carried have not changed since. */
+  readonly #texts = new Map<string, string>();
 
   constructor(
     private readonly token: number,
@@ -80,33 +82,36 @@ export class JournalWriter {
     this.#round = records.keys();
   }
 
-  /** The entry with the records of these names as they are now. */
-  write(names: Iterable<string>): { sequence: number; text: string } {
-    const written: NonNullable<Entry['records']> = {};
-    const add = (name: string): void => {
-      const record = this.records.get(name);
-      written[name] = record === undefined ? null : packRecord(record);
-    };
-    for (const name of names) add(name);
-    const idle = Object.keys(written).length === 0;
+  /** The entry with the records of these names, which have changed, as they are now. */
+  write(names: readonly string[]): { sequence: number; text: string } {
     const sequence = this.#next++;
-    this.#carry(sequence, idle ? CARRIED_IDLE : CARRIED, add);
-    const entry: Entry = { token: this.token, sequence, base: this.#base, records: written };
-    return { sequence, text: JSON.stringify(entry) };
+    // The base is true without this entry, because nobody knows yet whether this entry will count.
+    const head: Entry = { token: this.token, sequence, base: this.#base };
+    const written = new Set(names);
+    for (const name of names) this.#texts.delete(name);
+    this.#carry(written, names.length === 0 ? CARRIED_IDLE : CARRIED, sequence);
+    const records = Array.from(written, (name) => `${JSON.stringify(name)}:${this.#textOf(name)}`);
+    return { sequence, text: `${JSON.stringify(head).slice(0, -1)},"records":{${records}}}` };
   }
 
-  #carry(sequence: number, count: number, add: (name: string) => void): void {
+  #textOf(name: string): string {
+    const record = this.records.get(name);
+    if (record === undefined) return 'null';
+    const text = this.#texts.get(name) ?? JSON.stringify(packRecord(record));
+    this.#texts.set(name, text);
+    return text;
+  }
+
+  /** Adds the next `count` of the round. When it ends, what is older than it is all in it again. */
+  #carry(written: Set<string>, count: number, sequence: number): void {
     for (let i = 0; i < count; i++) {
       const { done, value } = this.#round.next();
-      if (done) return this.#endRound(sequence);
-      add(value);
+      if (!done) written.add(value);
+      if (!done) continue;
+      this.#base = this.#roundStart;
+      this.#roundStart = sequence + 1;
+      this.#round = this.records.keys();
+      return;
     }
-  }
-
-  /** What is older than the round that has ended is in it again. */
-  #endRound(sequence: number): void {
-    this.#base = this.#roundStart;
-    this.#roundStart = sequence + 1;
-    this.#round = this.records.keys();
   }
 }

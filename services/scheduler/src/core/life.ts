@@ -52,14 +52,13 @@ const isOpen = (run: LiveRun): boolean => !run.replaced && run.backfill === unde
 
 /** One schedule and what has happened to it: decides what becomes of its fires. */
 export class ScheduleLife {
-  #next: { nominalMs: number; dueMs: number } | undefined;
+  /** The first time of the timetable after `afterMs`; kept, because it is dear to find. */
+  #found: { afterMs: number; next: { nominalMs: number; dueMs: number } | undefined } | undefined;
 
   constructor(
     private current: Schedule,
     readonly record: ScheduleRecord,
-  ) {
-    this.#plan();
-  }
+  ) {}
 
   get schedule(): Schedule {
     return this.current;
@@ -71,10 +70,24 @@ export class ScheduleLife {
     return Math.min(this.#next?.dueMs ?? Infinity, delayed[0]?.dueMs ?? Infinity);
   }
 
+  /** The next time of the timetable that is to be decided. */
+  get #next(): { nominalMs: number; dueMs: number } | undefined {
+    const { current, record } = this;
+    if (record.paused !== undefined || record.fired >= current.times) return undefined;
+    if (this.#found?.afterMs !== record.cursorMs) {
+      const nominalMs = nominalAfter(current, record.cursorMs);
+      const next =
+        nominalMs === undefined ? undefined : { nominalMs, dueMs: dueAt(current, nominalMs) };
+      this.#found = { afterMs: record.cursorMs, next };
+    }
+    return this.#found.next;
+  }
+
   /** The same schedule with other words. Its cursor is kept as long as its times are the same. */
   change(schedule: Schedule, step: Step): void {
     const { record } = this;
     this.current = schedule;
+    this.#found = undefined;
     if (record.fingerprint !== schedule.fingerprint) {
       record.fingerprint = schedule.fingerprint;
       record.cursorMs = Math.max(record.cursorMs, step.nowMs);
@@ -93,21 +106,21 @@ export class ScheduleLife {
     const { paused: reason } = this.current;
     const { paused } = this.record;
     if (reason !== undefined) this.record.paused = { reason, byFailures: false };
-    else if (paused !== undefined && !paused.byFailures) this.resume(step);
+    else if (paused?.byFailures === false) this.#endPause(step);
   }
 
-  /** Ends a pause. What was due meanwhile is skipped. */
+  /** Ends a pause after failures. One that the configuration asks for is ended there. */
   resume(step: Step): void {
+    if (this.record.paused?.byFailures) this.#endPause(step);
+  }
+
+  /** What was due meanwhile is skipped. */
+  #endPause(step: Step): void {
     const { current, record } = this;
-    if (record.paused === undefined) return;
     record.paused = undefined;
     record.failures = 0;
-    this.#plan();
     const untilMs = step.nowMs;
-    if (this.#next !== undefined && this.#next.nominalMs <= untilMs) {
-      const [lastMs = this.#next.nominalMs] = newest(current, record.cursorMs, untilMs, 1);
-      this.#skipTimes({ untilMs: lastMs, reason: 'paused' }, step);
-    }
+    this.#skipTimes({ untilMs, reason: 'paused' }, step);
     record.cursorMs = Math.max(record.cursorMs, untilMs);
     this.#goOn(step);
     step.changed.add(current.name);
@@ -119,50 +132,38 @@ export class ScheduleLife {
     while (delayed[0] !== undefined && delayed[0].dueMs <= step.nowMs)
       this.#admit(delayed.shift() as Fire, step);
     this.#runMissed(step);
-    while (this.#next !== undefined && this.#next.dueMs <= step.nowMs)
-      this.#fireTime(this.#next.nominalMs, this.#next.dueMs, step);
+    for (let next = this.#next; next !== undefined && next.dueMs <= step.nowMs; next = this.#next)
+      this.#fireTime(next.nominalMs, next.dueMs, step);
     step.changed.add(this.current.name);
   }
 
   #fireTime(nominalMs: number, dueMs: number, step: Step): void {
     this.record.cursorMs = nominalMs;
     this.#admit(this.#newFire({ nominalMs, dueMs, reason: 'timetable' }), step);
-    this.#plan();
   }
 
   #runMissed(step: Step): void {
     const { current, record } = this;
     const untilMs = step.nowMs - step.misfireAfterMs - current.jitterMs;
-    if (this.#next === undefined || this.#next.nominalMs > untilMs) return;
-    const span = { fromMs: record.cursorMs, untilMs, nowMs: step.nowMs };
-    const kept = missedToFire(current, span);
-    if (this.#next.nominalMs !== kept[0]) {
-      const lastMs = newest(current, span.fromMs, (kept[0] ?? untilMs + 1) - 1, 1)[0] as number;
-      this.#skipTimes({ untilMs: lastMs, reason: 'misfire' }, step);
-    }
+    if ((this.#next?.nominalMs ?? Infinity) > untilMs) return;
+    const kept = missedToFire(current, { fromMs: record.cursorMs, untilMs, nowMs: step.nowMs });
+    this.#skipTimes({ untilMs: (kept[0] ?? untilMs + 1) - 1, reason: 'misfire' }, step);
     for (const nominalMs of kept)
       if (record.fired < current.times) this.#fireTime(nominalMs, dueAt(current, nominalMs), step);
     record.cursorMs = Math.max(record.cursorMs, untilMs);
-    this.#plan();
   }
 
-  /** All times of the timetable from the next one to `untilMs` do not happen. */
+  /** The times of the timetable from the next one to `untilMs`, if there are any, do not happen. */
   #skipTimes({ untilMs, reason }: { untilMs: number; reason: SkipReason }, step: Step): void {
     const { current, record } = this;
-    const nominalMs = this.#next?.nominalMs ?? untilMs;
-    this.#send(
-      {
-        kind: 'skipped',
-        id: keyOf(current.name, nominalMs),
-        schedule: current.name,
-        idempotencyKey: keyOf(current.name, nominalMs),
-        nominalMs,
-        untilMs,
-        count: countSkipped(current, record.cursorMs, untilMs + 1),
-        reason,
-      },
-      step,
-    );
+    const { name: schedule } = current;
+    const nominalMs = this.#next?.nominalMs ?? Infinity;
+    if (nominalMs > untilMs) return;
+    const [lastMs = nominalMs] = newest(current, record.cursorMs, untilMs, 1);
+    const idempotencyKey = keyOf(schedule, nominalMs);
+    const count = countSkipped(current, record.cursorMs, untilMs);
+    const skip = { schedule, idempotencyKey, nominalMs, untilMs: lastMs, count, reason };
+    this.#send({ kind: 'skipped', id: idempotencyKey, ...skip }, step);
   }
 
   /** A run that this schedule follows has ended. */
@@ -294,7 +295,6 @@ export class ScheduleLife {
       this.#start(record.waiting.shift() as Fire, step);
     }
     this.#pumpBackfills(step);
-    this.#plan();
   }
 
   #pumpBackfills(step: Step): void {
@@ -379,15 +379,6 @@ export class ScheduleLife {
     const { name: schedule } = this.current;
     const idempotencyKey = keyOf(schedule, time.nominalMs, by);
     return { schedule, runId: runIdOf(idempotencyKey), idempotencyKey, ...time };
-  }
-
-  /** Finds the next time of the timetable. */
-  #plan(): void {
-    const { current, record } = this;
-    const isOff = record.paused !== undefined || record.fired >= current.times;
-    const nominalMs = isOff ? undefined : nominalAfter(current, record.cursorMs);
-    this.#next =
-      nominalMs === undefined ? undefined : { nominalMs, dueMs: dueAt(current, nominalMs) };
   }
 }
 

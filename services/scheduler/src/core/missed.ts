@@ -32,9 +32,9 @@ export function newest(
   }
 }
 
-/** How many nominal times there are after `fromMs` and before `beforeMs`, as far as it is counted. */
-export function countSkipped(schedule: Schedule, fromMs: number, beforeMs: number): number {
-  return between(schedule, fromMs, beforeMs - 1, SKIPS_COUNTED_MAX).length;
+/** How many nominal times there are after `fromMs` up to `untilMs`, as far as it is counted. */
+export function countSkipped(schedule: Schedule, fromMs: number, untilMs: number): number {
+  return between(schedule, fromMs, untilMs, SKIPS_COUNTED_MAX).length;
 }
 
 /** Of the missed times after `fromMs` up to `untilMs`: those that the policy still fires. */
