@@ -174,6 +174,7 @@ async function reaches(definition: ServiceDefinition, name: string, call: CallCo
     ...REQUEST,
     queues: [],
     targets: [],
+    schedules: [],
     runs: [],
     domains: [],
     entries: [],

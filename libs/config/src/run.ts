@@ -31,11 +31,10 @@ function read(given: unknown, context: z.RefinementCtx): RunDocument {
     return fail(context, `${quoted(given)} is not a command, e.g. { command: [php, report.php] }`);
   }
   const entries = Object.entries(given);
-  const misnamed = entries.some(([key]) => key === 'argv');
-  if (misnamed) fail(context, 'is called command here', ['argv']);
+  if ('argv' in given) return fail(context, 'is called command here', ['argv']);
   const isAttempt = ([key]: [string, unknown]): boolean => ATTEMPT_KEYS.includes(key);
   const attempt = parse(attemptFields, entries.filter(isAttempt), context);
-  const own = entries.filter((entry) => !isAttempt(entry) && entry[0] !== 'argv');
+  const own = entries.filter((entry) => !isAttempt(entry));
   const renamed = own.map(([key, value]): [string, unknown] =>
     key === 'command' ? ['argv', value] : [key, value],
   );
