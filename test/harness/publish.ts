@@ -1,6 +1,7 @@
 import { BUS_DOMAIN, createPasswordHashes, documentsToFiles, readConfig } from '@malabar/config';
 import { config } from '@malabar/contracts';
 import { connect } from '@malabar/rpc';
+import { eventually } from '@malabar/testkit';
 
 /** Publishes what stands in a malabar.yaml, as whoever edits the keeper's domain by hand does. */
 export async function publishDocuments(keepers: readonly string[], text: string): Promise<void> {
@@ -10,7 +11,7 @@ export async function publishDocuments(keepers: readonly string[], text: string)
     operation: { $case: 'putFile' as const, value: { file } },
   }));
   const service = connect(config.ConfigServiceDefinition, { address: async () => [...keepers] });
-  try {
+  const publish = async (): Promise<void> => {
     const { domain } = await service.getDomain({ domain: BUS_DOMAIN });
     await service.publish({
       domain: BUS_DOMAIN,
@@ -20,6 +21,10 @@ export async function publishDocuments(keepers: readonly string[], text: string)
       canary: undefined,
       note: 'test',
     });
+  };
+  try {
+    // Keepers that have just started may be about to make the domain's first release themselves.
+    await eventually(publish, { timeoutMs: 20_000 });
   } finally {
     service.close();
   }

@@ -237,7 +237,7 @@ test('a command runs where its tag is carried or its node is named, and is left 
   );
   const topics = ['any', 'tagged', 'named', 'here', 'gpu', 'there'];
   for (const topic of topics) storage.push(`q/${topic}`, 'x');
-  await eventually(() => expect(storage.outcomes).toHaveLength(4));
+  await eventually(() => expect(storage.done).toHaveLength(4));
   expect(topics.filter((topic) => storage.ready(`q/${topic}`) === 1)).toEqual(['gpu', 'there']);
   expect(heart.status().slice(4)).toMatchObject([
     {
@@ -253,7 +253,7 @@ test('a command runs where its tag is carried or its node is named, and is left 
     'malabar_dispatcher_blocked_topics{queue="q",topic="gpu"} 0',
   );
   heart.configure(release({ gpu: command('true') }));
-  await eventually(() => expect(storage.outcomes).toHaveLength(5));
+  await eventually(() => expect(storage.done).toHaveLength(5));
 });
 
 test('a dispatcher that a person drains takes no more, runs on and can be resumed', async () => {

@@ -161,7 +161,7 @@ export const mutants: Mutant[] = [
       return function (this: ScheduleLife, ...[ending, step]: Parameters<typeof original>) {
         const run = this.record.runs.find(({ runId }) => runId === ending.runId);
         const told = original.call(this, ending, step);
-        if (run?.backfill !== undefined) this.record.runs.push(run);
+        if (run !== undefined) this.record.runs.push(run);
         return told;
       };
     }),

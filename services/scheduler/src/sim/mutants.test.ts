@@ -20,7 +20,7 @@ test.each(mutants)('a scheduler is caught: $name', ({ name, sabotage, arm }) => 
   }
 });
 
-const SMALL = { schedules: 100, deaths: 500, effectsPerLife: 200 };
+const SMALL = { schedules: 40, deaths: 200, effectsPerLife: 200 };
 
 function errorOf(world: World): string | undefined {
   try {
