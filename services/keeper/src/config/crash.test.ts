@@ -184,6 +184,18 @@ describeBackends('a lost answer', (place) => {
   });
 });
 
+describeBackends('two keepers', (place) => {
+  test('that make a domain at the same moment both find it made', async () => {
+    const here = await place();
+    const stages = [await stage(here.backend), await stage(await here.another())];
+    for (let made = 0; made < 20; made++) {
+      const name = `domain-${made}`;
+      await Promise.all(stages.map(({ store }) => store.ensureDomain(name, {}, ANN)));
+      for (const { store } of stages) expect(store.getDomain(name).name).toBe(name);
+    }
+  });
+});
+
 describeBackends('twenty writers', (place) => {
   test('at two keepers lose no update, and every acknowledged release is there once', async () => {
     const here = await place();

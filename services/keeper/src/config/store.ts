@@ -7,7 +7,7 @@ import type { Backend } from '../backend.js';
 import type { ConfigMetrics, ReleaseAction } from '../metrics.js';
 import { AuditLog } from './audit.js';
 import { abort, type Candidate, offered, promote } from './canary.js';
-import { noSuchDomain } from './change.js';
+import { load, noSuchDomain } from './change.js';
 import { createCommit } from './commits.js';
 import { ContentRules, type Normalize, type Validate } from './content-rules.js';
 import { Contents, type Files } from './contents.js';
@@ -162,6 +162,9 @@ export class ConfigStore {
       await putDomain(this.#parts, { domain, settings: whole, settingsRevision: 0 }, by);
     } catch (error) {
       if (!(error instanceof BusError && error.code === 'CONFLICT')) throw error;
+      // Another keeper has made it a moment ago: our own view may not have it yet.
+      const { revision } = await load(this.#parts, domain);
+      await this.#parts.view.reached(revision);
     }
   }
 
