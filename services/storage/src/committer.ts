@@ -159,7 +159,8 @@ export class Committer {
     let staged: StagedAppend[] = [];
     try {
       const known = await this.#knownKeys(calls);
-      await results.read();
+      // Between the end of the reading and here, what waited for the same turn may have added more.
+      while (results.unread) await results.read();
       // From here to the seal nothing waits: what is told and what it is told of stay together.
       staged = this.#stage([...calls, ...results.calls()], known, stagedWrites);
       this.#snapshot(staged, stagedWrites);

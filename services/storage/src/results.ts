@@ -9,10 +9,12 @@ import type { Store } from './store.js';
 export class Results {
   constructor(private readonly store: Store) {}
 
-  /**
-   * Reads the jobs that the results of the coming commit are about. More may come meanwhile; at the end
-   * none is left, and what follows in the same turn of the event loop meets none that is not read.
-   */
+  /** Whether the coming commit has results whose jobs are not read. */
+  get unread(): boolean {
+    return this.store.writes.results.some(({ job }) => job === undefined);
+  }
+
+  /** Reads the jobs that the results of the coming commit are about. More may come meanwhile. */
   async read(): Promise<void> {
     for (const result of this.store.writes.results)
       if (result.job === undefined) await this.#read(result);
