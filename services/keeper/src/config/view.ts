@@ -3,8 +3,7 @@ import type { Clock } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import type { Backend, Entry, KeyChange, Listing, Watcher } from '../backend.js';
 import { keys, lastPart } from '../keys.js';
-
-const CATCH_UP_MS_MAX = 2_000;
+import { changesTo, Revisions } from '../revisions.js';
 
 /** A domain as this keeper sees it. */
 export interface DomainState {
@@ -14,12 +13,6 @@ export interface DomainState {
   readonly revision: number;
 }
 
-interface Waiting {
-  revision: number;
-  done(): void;
-  failed?(error: Error): void;
-}
-
 /** All domains in memory, as the backend's watch tells of them: every keeper sees the same. */
 export class DomainView implements Watcher {
   readonly domains = new Map<string, DomainState>();
@@ -27,29 +20,27 @@ export class DomainView implements Watcher {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #listeners = new Set<(domain: string) => void>();
-  #waiting: Waiting[] = [];
-  #revision = -1;
+  readonly #revisions: Revisions;
   #lostAtMs: number | undefined;
   #watch: { stop(): void } | undefined;
 
   constructor(options: { backend: Backend; clock: Clock; log: Logger }) {
     this.#backend = options.backend;
     this.#clock = options.clock;
+    this.#revisions = new Revisions(options.clock);
     this.#log = options.log;
   }
 
   /** Resolves once every domain is known; rejects if the backend fails before. */
   start(): Promise<void> {
-    const known = new Promise<void>((done, failed) =>
-      this.#waiting.push({ revision: 0, done, failed }),
-    );
+    const known = this.#revisions.first();
     this.#watch = this.#backend.watch(keys.domains, this);
     return known;
   }
 
   stop(): void {
     this.#watch?.stop();
-    for (const { done } of this.#waiting.splice(0)) done();
+    this.#revisions.end();
   }
 
   /** Since when the backend does not answer; undefined while it does. */
@@ -65,46 +56,27 @@ export class DomainView implements Watcher {
 
   /** Resolves once the view has what was committed at `revision`; gives up after 2 s. */
   reached(revision: number): Promise<void> {
-    if (this.#revision >= revision) return Promise.resolve();
-    return new Promise((resolve) => {
-      const cancel = this.#clock.after(CATCH_UP_MS_MAX, resolve);
-      const done = (): void => {
-        cancel();
-        resolve();
-      };
-      this.#waiting.push({ revision, done });
-    });
+    return this.#revisions.reached(revision);
   }
 
-  reset({ entries, revision }: Listing): void {
+  reset(listing: Listing): void {
     if (this.#lostAtMs !== undefined) this.#log.info('the backend answers again');
     this.#lostAtMs = undefined;
-    const there = new Set(entries.map(({ key }) => key));
-    const gone = [...this.domains.keys()].map(keys.domain).filter((key) => !there.has(key));
-    this.changed(
-      [
-        ...entries.map((entry) => ({ key: entry.key, entry })),
-        ...gone.map((key) => ({ key, entry: undefined })),
-      ],
-      revision,
-    );
+    this.changed(changesTo(listing, [...this.domains.keys()].map(keys.domain)), listing.revision);
   }
 
   changed(changes: readonly KeyChange[], revision: number): void {
     const told = changes.filter(({ key, entry }) => this.#take(lastPart(key), entry));
-    this.#revision = Math.max(this.#revision, revision);
     for (const { key } of told) {
       for (const listener of this.#listeners) listener(lastPart(key));
     }
-    const reached = this.#waiting.filter((one) => one.revision <= this.#revision);
-    this.#waiting = this.#waiting.filter((one) => one.revision > this.#revision);
-    for (const { done } of reached) done();
+    this.#revisions.advance(revision);
   }
 
   lost(err: Error): void {
     this.#lostAtMs = this.#clock.now();
     this.#log.error({ err }, 'the backend does not answer; what was published last stays in force');
-    for (const { failed } of this.#waiting) failed?.(err);
+    this.#revisions.fail(err);
   }
 
   /** True if it concerns more than the draft. */

@@ -2,6 +2,7 @@ import { keeperRecords } from '@malabar/contracts';
 import type { Clock } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import type { Backend, Entry, KeyChange, Listing, Watcher } from '../backend.js';
+import { changesTo, Revisions } from '../revisions.js';
 import { sameInstance } from './instance.js';
 import { aliveKey, INSTANCES, type InstanceName, readKey, recordKey } from './keys.js';
 
@@ -14,13 +15,6 @@ export interface KnownInstance {
   readonly deadSinceMs: number | undefined;
 }
 
-interface Waiting {
-  revision: number;
-  done(): void;
-}
-
-const CATCH_UP_MS_MAX = 2_000;
-
 /** Who runs where, in memory, as the backend's watch tells of it: every keeper sees the same. */
 export class InstanceView implements Watcher {
   readonly #backend: Backend;
@@ -29,28 +23,28 @@ export class InstanceView implements Watcher {
   readonly #services = new Map<string, Map<string, KnownInstance>>();
   readonly #alive = new Set<string>();
   readonly #listeners = new Set<(service: string) => void>();
-  readonly #waiting = new Set<Waiting>();
+  readonly #revisions: Revisions;
   #count = 0;
-  #revision = -1;
   #lost = false;
   #watch: { stop(): void } | undefined;
 
   constructor(options: { backend: Backend; clock: Clock; log: Logger }) {
     this.#backend = options.backend;
     this.#clock = options.clock;
+    this.#revisions = new Revisions(options.clock);
     this.#log = options.log;
   }
 
   /** Resolves once every instance is known. */
   start(): Promise<void> {
-    const known = new Promise<void>((done) => this.#waiting.add({ revision: 0, done }));
+    const known = this.#revisions.first();
     this.#watch = this.#backend.watch(INSTANCES, this);
     return known;
   }
 
   stop(): void {
     this.#watch?.stop();
-    this.#wake(Number.POSITIVE_INFINITY);
+    this.#revisions.end();
   }
 
   /** Every instance, the dead among them. */
@@ -84,17 +78,7 @@ export class InstanceView implements Watcher {
 
   /** Resolves once the view has what was committed at `revision`; gives up after 2 s. */
   reached(revision: number): Promise<void> {
-    if (this.#revision >= revision) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = (): void => {
-        cancel();
-        this.#waiting.delete(waiting);
-        resolve();
-      };
-      const waiting = { revision, done };
-      const cancel = this.#clock.after(CATCH_UP_MS_MAX, done);
-      this.#waiting.add(waiting);
-    });
+    return this.#revisions.reached(revision);
   }
 
   /** Tells of every service whose instances changed, once the view has it. */
@@ -103,16 +87,10 @@ export class InstanceView implements Watcher {
     return () => this.#listeners.delete(listener);
   }
 
-  reset({ entries, revision }: Listing): void {
+  reset(listing: Listing): void {
     if (this.#lost) this.#log.info('the backend answers again: instances are as it has them');
     this.#lost = false;
-    const there = new Set(entries.map(({ key }) => key));
-    const gone = [...this.#keys()].filter((key) => !there.has(key));
-    const changes = [
-      ...gone.map((key) => ({ key, entry: undefined })),
-      ...entries.map((entry) => ({ key: entry.key, entry })),
-    ];
-    this.changed(changes, revision);
+    this.changed(changesTo(listing, this.#keys()), listing.revision);
   }
 
   changed(changes: readonly KeyChange[], revision: number): void {
@@ -131,17 +109,12 @@ export class InstanceView implements Watcher {
       if (this.#judge(name, before)) changed.add(name.service);
     }
     for (const service of changed) for (const listener of this.#listeners) listener(service);
-    this.#wake(revision);
+    this.#revisions.advance(revision);
   }
 
   lost(err: Error): void {
     this.#lost = true;
     this.#log.warn({ err }, 'the backend does not answer; instances stay as they were');
-  }
-
-  #wake(revision: number): void {
-    this.#revision = Math.max(this.#revision, revision);
-    for (const waiting of this.#waiting) if (waiting.revision <= revision) waiting.done();
   }
 
   #record({ service, id }: InstanceName, entry: Entry | undefined): void {

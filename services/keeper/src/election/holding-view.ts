@@ -2,6 +2,7 @@ import { keeperRecords } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import type { Backend, KeyChange, Listing, Watcher } from '../backend.js';
+import { changesTo } from '../revisions.js';
 import { ELECTIONS, heldKey, readKey } from './keys.js';
 
 /** Who holds a name; `token` 0 if nobody does. */
@@ -80,13 +81,8 @@ export class HoldingView implements Watcher {
     }
   }
 
-  reset({ entries }: Listing): void {
-    const there = new Set(entries.map(({ key }) => key));
-    const gone = [...this.#held.keys()].map(heldKey).filter((key) => !there.has(key));
-    this.changed([
-      ...gone.map((key) => ({ key, entry: undefined })),
-      ...entries.map((entry) => ({ key: entry.key, entry })),
-    ]);
+  reset(listing: Listing): void {
+    this.changed(changesTo(listing, [...this.#held.keys()].map(heldKey)));
     this.#onReset();
   }
 
