@@ -13,17 +13,17 @@ const agent = (more: object = {}, rest: Partial<AgentConfig> = {}): AgentConfig 
 });
 
 test('relative paths are those of the working directory', async () => {
-  const { domains } = await settleAgent(agent(), '/work');
-  expect(domains[0]?.outputs[0]?.path).toBe('/work/a.json');
+  const { domains } = await settleAgent(agent(), '/srv/app');
+  expect(domains[0]?.outputs[0]?.path).toBe('/srv/app/a.json');
   expect(domains[0]?.subscriptions[0]?.file).toBe('/redis.conf');
 });
 
 test('a snapshot belongs to its node, whatever the node is called', async () => {
   const { snapshotFile } = await settleAgent(
     agent({}, { snapshot: 's', node: '../x:80' }),
-    '/work',
+    '/srv/app',
   );
-  expect(snapshotFile).toBe('/work/s/%2E%2E%2Fx%3A80.snapshot');
+  expect(snapshotFile).toBe('/srv/app/s/%2E%2E%2Fx%3A80.snapshot');
 });
 
 test('a name that is not subscribed to is refused', async () => {
