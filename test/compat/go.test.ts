@@ -36,7 +36,9 @@ async function build(): Promise<string> {
   cpSync(sources, peer, { recursive: true });
   const packageOf = (file: string) =>
     `Mmalabar/${file}.proto=malabar/${file.replace(/\/\w+$/, '')}`;
-  const plugin = ['plugins=grpc', 'paths=source_relative', ...CONTRACTS.map(packageOf)].join(',');
+  const wrappers = 'Mgoogle/protobuf/wrappers.proto=github.com/golang/protobuf/ptypes/wrappers';
+  const options = ['plugins=grpc', 'paths=source_relative', wrappers];
+  const plugin = [...options, ...CONTRACTS.map(packageOf)].join(',');
   // This protoc-gen-go makes one Go package at a time.
   for (const file of CONTRACTS) {
     const out = `--go_out=${plugin}:${join(path, 'src')}`;
