@@ -121,7 +121,9 @@ const topicFields = section({
   paused: onOff.prefault(false).describe('Takes jobs and delivers none.'),
   chunk: count(1, 10_000)
     .prefault(1)
-    .describe('Jobs in one request, for fastcgi and http with `format: pepperbus`.'),
+    .describe(
+      'Jobs in one request, for fastcgi and http with `format: pepperbus`; what failed before goes alone.',
+    ),
   password: password
     .optional()
     .describe('Of consumers that fetch or connect; the password of the queue if not given.'),

@@ -56,6 +56,15 @@ export class StorageDouble {
     return seqs;
   }
 
+  /** Makes a job ready that has been tried before; returns its sequence number. */
+  pushTried(path: string, body: string, attempt: number): number {
+    const seq = this.#nextSeq++;
+    this.#jobs.set(seq, { path, job: common.Job.fromPartial({ body: Buffer.from(body) }) });
+    this.#readyOf(path).push({ seq, attempt });
+    this.#pump();
+    return seq;
+  }
+
   ready(path: string): number {
     return this.#readyOf(path).length;
   }

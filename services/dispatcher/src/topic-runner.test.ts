@@ -153,6 +153,22 @@ test('a chunk takes what is there, no more than its size, and is judged as one',
   ]);
 });
 
+test('what has failed before goes alone, whatever is beside it', async () => {
+  const { storage, target, settle } = start({ concurrency: 1, chunk: 10 }, { prefetch: 9 });
+  await settle();
+  storage.push('q/t', 'first');
+  storage.push('q/t', 'a', 'b');
+  storage.pushTried('q/t', 'poison', 2);
+  storage.pushTried('q/t', 'neighbour', 2);
+  storage.push('q/t', 'c', 'd');
+  for (let i = 0; i < 5; i++) {
+    await settle();
+    target.answer(done);
+  }
+  await settle();
+  expect(target.bodies).toEqual([['first'], ['a', 'b'], ['poison'], ['neighbour'], ['c', 'd']]);
+});
+
 test('a chunk stays below the bytes that a form may have', async () => {
   const { storage, target, settle } = start({ concurrency: 1, chunk: 10 });
   const large = { body: Buffer.alloc(1_000_000) };

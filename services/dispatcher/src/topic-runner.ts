@@ -244,7 +244,10 @@ export class TopicRunner implements Runner {
     }
   }
 
-  /** What is there now for one request; nothing waits for a fuller one. */
+  /**
+   * What is there now for one request; nothing waits for a fuller one. What has failed before goes
+   * alone: one that always fails would take its neighbours with it again and again.
+   */
   #take(now: number): Delivery[] {
     const deliveries: Delivery[] = [];
     const { timeoutMs } = this.#settings.config;
@@ -254,8 +257,10 @@ export class TopicRunner implements Runner {
       const next = this.#buffer.peek(now);
       if (next === undefined) break;
       bytes += next.bytes;
-      if (deliveries.length > 0 && bytes > CHUNK_BYTES_MAX) break;
+      const isRetry = next.attempt > 1;
+      if (deliveries.length > 0 && (isRetry || bytes > CHUNK_BYTES_MAX)) break;
       deliveries.push(this.#buffer.take(now, timeoutMs) as Delivery);
+      if (isRetry) break;
     }
     return deliveries;
   }
