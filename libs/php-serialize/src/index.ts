@@ -1,0 +1,7 @@
+export { PhpSerializeError } from './error.js';
+export {
+  defaultPhpLimits,
+  type PhpLimits,
+  type PhpValue,
+  parsePhpSerialized,
+} from './parse.js';
