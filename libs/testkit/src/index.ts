@@ -11,5 +11,6 @@ export { type Server, type ServerOptions, spawnServer } from './server.js';
 export { type Beanstalkd, beanstalkd } from './servers/beanstalkd.js';
 export { type EtcdOptions, type EtcdServer, etcdServer } from './servers/etcd.js';
 export { type PhpFpm, type PhpFpmOptions, phpFpm } from './servers/php-fpm.js';
+export { type RabbitmqOptions, type RabbitmqServer, rabbitmqServer } from './servers/rabbitmq.js';
 export { type RedisOptions, type RedisServer, redisServer } from './servers/redis.js';
 export { freePort, tempDir } from './workspace.js';

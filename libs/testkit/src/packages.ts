@@ -7,6 +7,9 @@ import { run } from './run.js';
 /** Debian's Go libraries lie in a GOPATH of their own: /usr/share/gocode. */
 const GO_GRPC = '/usr/share/gocode/src/google.golang.org/grpc';
 
+/** Debian's wrapper in sbin would change the user, and its folder. */
+export const RABBITMQ = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+
 /** Something that a test needs from the machine. */
 export interface Requirement {
   /** Debian package. */
@@ -21,6 +24,7 @@ export const packages = {
   redisTools: () => debianPackage('redis-tools', ['redis-cli', '--version']),
   beanstalkd: () => debianPackage('beanstalkd', ['beanstalkd', '-v']),
   etcd: () => debianPackage('etcd-server', ['etcd', '--version']),
+  rabbitmq: () => debianPackage('rabbitmq-server', ['test', '-x', RABBITMQ]),
   phpFpm: () => debianPackage('php8.2-fpm', ['php-fpm8.2', '--version']),
   php: () => debianPackage('php8.2-cli', [PHP, '--version']),
   phpRedis: () => debianPackage('php8.2-redis', [PHP, '-r', 'new Redis();']),

@@ -12,6 +12,7 @@ import {
   packages,
   phpFpm,
   python,
+  rabbitmqServer,
   redisServer,
   run,
   seededRandom,
@@ -125,6 +126,24 @@ needs(test, await packages.redis())(
     expect((await ask()).stdout).toContain('always');
     await server.stop();
     expect((await ask()).code).not.toBe(0);
+  },
+);
+
+needs(test, await packages.rabbitmq())(
+  'a RabbitMQ that is killed starts again on its port, and leaves nothing behind',
+  async () => {
+    const first = await rabbitmqServer();
+    onTestFinished(() => first.stop());
+    first.kill('SIGKILL');
+    expect(await first.exited).toMatchObject({ signal: 'SIGKILL' });
+    const again = await rabbitmqServer({ after: first });
+    onTestFinished(() => again.stop());
+    expect(again.url).toBe(first.url);
+    await again.stop();
+    const { stdout } = await run('ps', ['-eo', 'args']);
+    const left = stdout.split('\n').filter((line) => /beam|epmd/.test(line));
+    expect(left.join('\n')).not.toContain(again.dir);
+    expect(left.join('\n')).not.toContain(`-port ${again.epmdPort}`);
   },
 );
 
