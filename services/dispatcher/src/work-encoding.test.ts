@@ -7,9 +7,9 @@ const { requestType, responseType } = workerServiceDefinition.methods.work;
 
 test('a batch is the same bytes as the message that it stands for', () => {
   const jobs = [{ body: Buffer.alloc(200, 'a'), headers: { a: 'b' } }, {}, { key: 'k' }];
-  const batch = new WorkBatch(leased(jobs, { attempt: 300 }));
+  const batch = new WorkBatch(leased(jobs, { attempt: 300 }), 30_000);
   const bytes = responseType.encode(batch).finish();
-  const plain = dispatcher.WorkResponse.fromPartial({ items: batch.items });
+  const plain = dispatcher.WorkResponse.fromPartial({ items: batch.items, timeoutMs: 30_000 });
   expect(Buffer.from(bytes).equals(dispatcher.WorkResponse.encode(plain).finish())).toBe(true);
 });
 
@@ -18,6 +18,7 @@ test.each([
   ['one done lease', { done: [3] }],
   ['a first message', { topic: 'q/t', password: 'p', capacity: 5, worker: 'w', done: [1] }],
   ['done and outcomes', { done: [1, 2], outcomes: [{ leaseId: 3, kind: 2, error: 'no' }] }],
+  ['done and a farewell', { done: [1], leaving: true }],
   ['nothing', {}],
 ])('a request with %s is read as ts-proto reads it', (_name, fields) => {
   const request = dispatcher.WorkRequest.fromPartial(fields);

@@ -10,8 +10,9 @@ const TAG_ATTEMPT = 0x18;
 const TAG_ACCEPTED_AT_MS = 0x20;
 const TAG_JOB = 0x2a;
 const TAG_LEASE_UNTIL_MS = 0x30;
-/** WorkResponse.items. */
+/** WorkResponse.items and WorkResponse.timeout_ms. */
 const TAG_ITEM = 0x0a;
+const TAG_TIMEOUT_MS = 0x10;
 /** WorkRequest.done, packed. */
 const TAG_DONE = 0x2a;
 /** One byte for each tag of an item. */
@@ -19,7 +20,12 @@ const ITEM_TAGS = 6;
 
 /** A WorkResponse that is written from its deliveries: no job is decoded to be encoded again. */
 export class WorkBatch implements dispatcher.WorkResponse {
-  constructor(readonly deliveries: readonly Delivery[]) {}
+  readonly lost: number[] = [];
+
+  constructor(
+    readonly deliveries: readonly Delivery[],
+    readonly timeoutMs: number,
+  ) {}
 
   /** For callers in the same process, who get objects. */
   get items(): dispatcher.WorkItem[] {
@@ -50,16 +56,16 @@ export const workerServiceDefinition = {
 
 function encodeResponse(message: dispatcher.WorkResponse): { finish(): Uint8Array } {
   if (!(message instanceof WorkBatch)) return dispatcher.WorkResponse.encode(message);
-  return { finish: () => encodeBatch(message.deliveries) };
+  return { finish: () => encodeBatch(message) };
 }
 
 function decodeResponse(bytes: Uint8Array): dispatcher.WorkResponse {
   return dispatcher.WorkResponse.decode(bytes);
 }
 
-function encodeBatch(deliveries: readonly Delivery[]): Uint8Array {
+function encodeBatch({ deliveries, timeoutMs }: WorkBatch): Uint8Array {
   const sizes = new Array<number>(deliveries.length);
-  let total = 0;
+  let total = 1 + varintLength(timeoutMs);
   for (let i = 0; i < deliveries.length; i++) {
     const size = itemSize(deliveries[i] as Delivery);
     sizes[i] = size;
@@ -72,6 +78,8 @@ function encodeBatch(deliveries: readonly Delivery[]): Uint8Array {
     at = writeVarint(bytes, at, sizes[i] as number);
     at = writeItem(bytes, at, deliveries[i] as Delivery);
   }
+  bytes[at++] = TAG_TIMEOUT_MS;
+  writeVarint(bytes, at, timeoutMs);
   return bytes;
 }
 
@@ -111,7 +119,7 @@ function writeItem(bytes: Buffer, start: number, delivery: Delivery): number {
 function decodeRequest(bytes: Uint8Array): dispatcher.WorkRequest {
   const done = onlyDone(bytes);
   if (done === undefined) return dispatcher.WorkRequest.decode(bytes);
-  return { topic: '', password: '', capacity: 0, outcomes: [], done, worker: '' };
+  return { topic: '', password: '', capacity: 0, outcomes: [], done, worker: '', leaving: false };
 }
 
 function onlyDone(bytes: Uint8Array): number[] | undefined {

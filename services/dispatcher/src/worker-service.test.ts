@@ -62,6 +62,8 @@ afterEach(async () => {
 /** A worker over a real gRPC stream that answers when the test says so. */
 class TestWorker {
   readonly items: dispatcher.WorkItem[] = [];
+  readonly lost: number[] = [];
+  timeoutMs = 0;
   error: BusError | undefined;
   ended = false;
   readonly #out = new Channel<dispatcher.WorkRequest>();
@@ -98,8 +100,11 @@ class TestWorker {
 
   async #read(): Promise<void> {
     try {
-      for await (const response of client.work(this.#out, { signal: this.#cancel.signal }))
+      for await (const response of client.work(this.#out, { signal: this.#cancel.signal })) {
         this.items.push(...response.items);
+        this.lost.push(...response.lost);
+        this.timeoutMs ||= response.timeoutMs;
+      }
     } catch (error) {
       this.error = error as BusError;
     }
@@ -225,11 +230,38 @@ test('a job without an answer times out; its place stays taken until the worker 
   runner.tick(clock.now());
   await eventually(() => expect(storage.outcomes[0]).toMatchObject({ errorCode: 'TIMEOUT' }));
   expect(storage.ready('q/t')).toBe(1);
+  await eventually(() => expect(worker.lost).toEqual([item?.leaseId]));
   await clock.advance(1000);
   expect(worker.items).toHaveLength(1);
   worker.say({ done: [item?.leaseId ?? 0] });
   await worker.got(2);
   expect(storage.done).toEqual([]);
+});
+
+test('a worker is told how long it has, and when storage has lost its leases', async () => {
+  const worker = new TestWorker({ topic: 'q/t', capacity: 2 });
+  await joined(1);
+  storage.push('q/t', 'a', 'b');
+  const items = await worker.got(2);
+  expect(worker.timeoutMs).toBe(30_000);
+  runner.lost();
+  await eventually(() => expect(worker.lost).toEqual(items.map(({ leaseId }) => leaseId)));
+});
+
+test('a worker that leaves gets no more jobs, and answers for those that it has', async () => {
+  const worker = new TestWorker({ topic: 'q/t', capacity: 5 });
+  await joined(1);
+  storage.push('q/t', 'a');
+  const [item] = await worker.got(1);
+  worker.say({ leaving: true });
+  await eventually(() => expect(storage.credits('q/t')).toBe(0));
+  storage.push('q/t', 'b');
+  worker.say({ done: [item?.leaseId ?? 0] });
+  await eventually(() => expect(storage.done).toEqual([1]));
+  worker.end();
+  await eventually(() => worker.ended);
+  expect(worker.items).toHaveLength(1);
+  expect(storage.ready('q/t')).toBe(1);
 });
 
 test('a worker that asks for more time gets it', async () => {

@@ -97,6 +97,7 @@ class WorkerStream {
     if (runner === undefined || worker === undefined) return;
     if (request.capacity > 0 && request.capacity !== worker.capacity)
       runner.setCapacity(worker, checkedCapacity(request.capacity));
+    if (request.leaving) runner.leaving(worker);
     if (request.done.length > 0) runner.done(worker, request.done);
     for (const outcome of request.outcomes) runner.outcome(worker, outcome);
   }
@@ -104,9 +105,10 @@ class WorkerStream {
   #port(name: string): WorkerPort {
     return {
       name,
-      send: (deliveries) => {
-        for (const batch of batchesOf(deliveries)) this.out.push(new WorkBatch(batch));
+      send: (deliveries, timeoutMs) => {
+        for (const batch of batchesOf(deliveries)) this.out.push(new WorkBatch(batch, timeoutMs));
       },
+      lost: (leaseIds) => this.out.push({ items: [], timeoutMs: 0, lost: leaseIds }),
       end: (error) => this.#fail(error),
     };
   }

@@ -21,7 +21,10 @@ export const CAPACITY_MAX = 65_536;
 /** The way to one worker: its stream. */
 export interface WorkerPort {
   readonly name: string;
-  send(deliveries: Delivery[]): void;
+  /** The worker has `timeoutMs` for each of them. */
+  send(deliveries: Delivery[], timeoutMs: number): void;
+  /** Tells it of leases that ended without its answer. */
+  lost(leaseIds: number[]): void;
   /** Ends the stream; the worker sees the error. */
   end(error: BusError): void;
 }
@@ -118,6 +121,12 @@ export class WorkerRunner implements Runner {
     this.#changed();
   }
 
+  /** It stops: no more jobs for it. */
+  leaving(worker: Worker): void {
+    worker.restUntilMs = Number.POSITIVE_INFINITY;
+    this.#changed();
+  }
+
   /** Leases whose jobs are done. One that is not the worker's (any more) changes nothing. */
   done(worker: Worker, leaseIds: readonly number[]): void {
     const { link, clock, metrics } = this.#context;
@@ -182,6 +191,8 @@ export class WorkerRunner implements Runner {
 
   lost(): void {
     this.#buffer.clear();
+    // Their places stay taken until they answer: they are still at it.
+    for (const { held, port } of this.#workers) if (held.size > 0) port.lost([...held.keys()]);
   }
 
   // --- life ---------------------------------------------------------------------------------------
@@ -294,7 +305,7 @@ export class WorkerRunner implements Runner {
       this.#running++;
     }
     for (const worker of touched) {
-      worker.port.send(worker.outbox);
+      worker.port.send(worker.outbox, timeoutMs);
       worker.outbox = [];
     }
   }
@@ -309,10 +320,12 @@ export class WorkerRunner implements Runner {
   }
 
   #expire(worker: Worker, aliveBefore: number): void {
+    const lost: number[] = [];
     for (const delivery of worker.held.values()) {
       if (delivery.aliveAtMs > aliveBefore) break;
       worker.held.delete(delivery.leaseId);
       worker.overdue.add(delivery.leaseId);
+      lost.push(delivery.leaseId);
       this.#running--;
       const { timeoutMs } = this.#settings.config;
       const error = `no answer from ${worker.port.name} within ${timeoutMs} ms`;
@@ -323,6 +336,7 @@ export class WorkerRunner implements Runner {
         error,
       });
     }
+    if (lost.length > 0) worker.port.lost(lost);
     this.#reportIdle();
   }
 
@@ -339,7 +353,7 @@ export class WorkerRunner implements Runner {
 
   #rest(worker: Worker, retryAfterMs: number): void {
     const restMs = Math.min(REST_MS_MAX, Math.max(REST_MS_MIN, retryAfterMs));
-    worker.restUntilMs = this.#context.clock.now() + restMs;
+    worker.restUntilMs = Math.max(worker.restUntilMs, this.#context.clock.now() + restMs);
   }
 
   #failed(worker: Worker, delivery: Delivery, verdict: Judged): void {
