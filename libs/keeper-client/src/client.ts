@@ -38,6 +38,9 @@ export interface KeeperClientOptions {
   random?: () => number;
 }
 
+/** The longest time that a timer takes. */
+const FAR_MS = 2 ** 31 - 1;
+
 /** A program's way to the keeper. */
 export interface KeeperClient {
   readonly config: ConfigClient;
@@ -48,7 +51,10 @@ export interface KeeperClient {
   close(): Promise<void>;
 }
 
-/** Opens nothing before it is used: a keeper that is away is no error. */
+/**
+ * Opens nothing before it is used: a keeper that is away is no error. Keeps the process alive until
+ * it is closed, so that a program can wait for a keeper that is not there yet.
+ */
 export function openKeeperClient(options: KeeperClientOptions): KeeperClient {
   const { clock = systemClock, random = Math.random, log = SILENT } = options;
   const { addresses = [], token, tls } = options;
@@ -80,6 +86,7 @@ export function openKeeperClient(options: KeeperClientOptions): KeeperClient {
     log,
   });
   const election = new ElectionClient({ client: services.election, clock, random, log });
+  const awake = setInterval(() => {}, FAR_MS);
   return {
     config,
     discovery,
@@ -88,6 +95,7 @@ export function openKeeperClient(options: KeeperClientOptions): KeeperClient {
     async close() {
       await Promise.all([election.close(), discovery.close(), config.close()]);
       remote?.close();
+      clearInterval(awake);
     },
   };
 }
