@@ -57,6 +57,10 @@ const refusal = async (): Promise<string> => {
   return nodes.find(({ id }) => id === 'agent-1')?.refusal ?? '';
 };
 
+/** The agent runs what is released: files alone may be those of the one before it. */
+const follows = async () =>
+  expect(await malabar.ok('config', 'who', 'shop')).toMatch(/agent-1 .* ok$/m);
+
 test('several files follow a domain, each in its form', async () => {
   const form = (format: string) => ({ file: join(folder, `app.${format}`), format, mode: '0600' });
   await start(outputs(form('json'), form('yaml'), form('ini'), form('php')));
@@ -72,7 +76,7 @@ test('a reload command that fails refuses the release, and the old file is back'
   const file = join(folder, 'app.json');
   const reload = ['/bin/sh', '-c', `grep -q bad ${file} && { echo bad size >&2; exit 1; }; true`];
   await start(outputs({ file, format: 'json', reload }));
-  await soon(() => expect(written().app.size).toBe('2'));
+  await soon(follows);
   await publish('bad');
   await soon(async () => expect(await refusal()).toMatch(/^reload: .*bad size$/));
   expect(written().app.size).toBe('2');
@@ -85,9 +89,7 @@ test('a file that has no room refuses the release, and the old one stays', async
   const file = join(folder, 'app.json');
   // The kernel lets this process write no file above 4 KiB, as if the disk were full.
   await start(outputs({ file, format: 'json' }), 'ulimit -f 8');
-  await soon(async () =>
-    expect(await malabar.ok('config', 'who', 'shop')).toMatch(/agent-1 .* ok$/m),
-  );
+  await soon(follows);
   await publish('x'.repeat(10_000));
   await soon(async () => expect(await refusal()).toBe(`cannot write ${file}: EFBIG`));
   expect(written().app.size).toBe('3');

@@ -6,8 +6,6 @@ import { Outputs } from './outputs.js';
 import type { AgentSettings, FollowedDomain } from './settings.js';
 import { valueFiles } from './value-files.js';
 
-const DAY_MS = 86_400_000;
-
 /** A node that has no program of its own: it keeps files equal to what the keeper gives it. */
 export interface Agent {
   /** Resolves when every file is written for the first time; rejects if one cannot be. */
@@ -26,12 +24,9 @@ export interface AgentContext {
 export function startAgent(settings: AgentSettings, context: AgentContext): Agent {
   const client = openClient(settings, context);
   const followers = settings.domains.map((domain) => follow(client, domain, context));
-  // While no keeper answers nothing else keeps the process alive: the timers of our clock do not.
-  const alive = setInterval(() => {}, DAY_MS);
   return {
     written: Promise.all(followers.map(({ written }) => written)).then(() => {}),
     async stop() {
-      clearInterval(alive);
       await client.close();
       await Promise.all(followers.map(({ idle }) => idle()));
     },
