@@ -135,6 +135,12 @@ needs(test, phpIsHere)('mistakes are named before anything is sent', async () =>
     phpCode(`try { ${code}; } catch (InvalidArgumentException $e) { echo $e->getMessage(); }`);
   expect(await words(`Event::name('a b')`)).toContain("event 'a b': a name has 1 to 128");
   expect(await words(`Event::name('a')->delay(-1)`)).toContain('-1 seconds: it must be 0 or more');
+  const header = (name: string, value = "'x'") =>
+    words(`Event::name('a')->header('${name}', ${value})`);
+  expect(await header('a b')).toContain("header 'a b': a name has 1 to 128");
+  expect(await header('__proto__')).toContain("header '__proto__': a name has");
+  expect(await header('Malabar-Run')).toContain("'Malabar-Run': malabar- is for the bus itself");
+  expect(await header('a', '"\\xff"')).toContain("header 'a': its value is not UTF-8");
   expect(await words(`new Bus(['adress' => 'x'])`)).toContain('no option adress; it knows address');
   const register = `(new Registry())->register('a', 't', 'f'`;
   expect(await words(`${register}, ['dealy' => 1])`)).toContain("no option 'dealy'; it has queue");

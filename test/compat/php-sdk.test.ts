@@ -5,7 +5,7 @@ import { eventually, needs, type PhpFpm, packages, phpFpm, type Server } from '@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Bus, startBus } from '../harness/bus.js';
 import { deliveryOf, ended, recordFile } from './php-application.js';
-import { APPLICATION, publish, startWorker } from './php-sdk.js';
+import { APPLICATION, phpCode, phpValue, publish, startWorker } from './php-sdk.js';
 
 const { DONE, DEAD } = common.DeliveryState;
 const { CRASH, RETRY } = common.OutcomeKind;
@@ -57,6 +57,15 @@ needs(describe, ...requirements)('tasks on the PHP package', () => {
       expect(Number(start?.acceptedAt) * 1000).toBeGreaterThan(before - 1000);
       expect(start?.secondsLeft).toBeGreaterThan(20);
       expect(start?.secondsLeft).toBeLessThan(31);
+    });
+
+    test('headers that were published reach the handler', async () => {
+      const { record, starts } = recordFile();
+      const id = await phpCode(`Bus::configure(['address' => '127.0.0.1:${bus.ports.redis}']);
+        echo Event::name('${event}')->header('tenant', 'no')->header('X-User', "\u{961f} 7%")
+          ->header('Tenant', 'acme')->publish(${phpValue({ record })});`);
+      expect(await endedAt('act', id)).toMatchObject({ state: DONE });
+      expect(starts()[0]?.headers).toEqual({ Tenant: 'acme', 'X-User': '\u961f 7%' });
     });
 
     test('headers and a body that is no envelope come as they are', async () => {

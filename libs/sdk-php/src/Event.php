@@ -30,6 +30,9 @@ final class Event
     /** @var array<string, string> options of ADDJOB */
     private $options = [];
 
+    /** @var array<string, string> by name */
+    private $headers = [];
+
     /** @var array<mixed> */
     private $params = [];
 
@@ -84,6 +87,14 @@ final class Event
     public function priority(int $priority): self
     {
         return $this->option('PRIORITY', (string) $priority);
+    }
+
+    /** Travels beside the parameters; a task reads it with `Context::header($name)`. */
+    public function header(string $name, string $value): self
+    {
+        $copy = clone $this;
+        $copy->headers = Headers::with($this->headers, $name, $value);
+        return $copy;
     }
 
     /** @param array<mixed> $params what the tasks get */
@@ -163,6 +174,9 @@ final class Event
         $command = ['ADDJOB', $this->queue, $body, (string) (int) ($bus->timeout() * 1000)];
         foreach ($this->options as $name => $value) {
             array_push($command, $name, $value);
+        }
+        foreach ($this->headers as $name => $value) {
+            array_push($command, 'HEADER', (string) $name, $value);
         }
         return $command;
     }

@@ -71,3 +71,15 @@ test('a password is asked of callers from outside, not of the bus itself', async
   await expect(submit(context('q:p'))).resolves.toMatchObject({ duplicate: false });
   await expect(submit(context(undefined, 'local'))).resolves.toMatchObject({ duplicate: false });
 });
+
+test('headers that only the bus writes are taken from the bus only', async () => {
+  const { service, storage } = await startService();
+  const run = job('x', { headers: { 'malabar-schedule': 'nightly' } });
+  const submit = (peer: string) => service.submit({ queue: 'q', job: run }, context('', peer));
+  await expect(submit('127.0.0.1:1')).rejects.toMatchObject({
+    code: 'INVALID',
+    message: "header 'malabar-schedule': names with malabar- are the bus's own",
+  });
+  expect(storage.jobs).toEqual([]);
+  await expect(submit('local')).resolves.toMatchObject({ duplicate: false });
+});

@@ -5,6 +5,7 @@ import { Access, type AccessRules } from './access.js';
 import type { JobOptions, JobOutcome } from './batch.js';
 import { readBasic } from './http/basic.js';
 import type { Intake } from './intake.js';
+import { headersFault } from './job-headers.js';
 import { Submission } from './submission.js';
 
 /** Bytes of one stream's jobs that may wait for storage before its requests are read on. */
@@ -75,7 +76,9 @@ async function submit(
   if (denied) throw intake.refused(queueName, denied, jobs.length);
   if (jobs.length === 0) return [];
   // A job that is refused by itself does not refuse the others.
-  const refused = jobs.map((job) => invalid(job) ?? intake.refusal(queue, 0, job.body.length));
+  const refused = jobs.map(
+    (job) => invalid(job, access) ?? intake.refusal(queue, 0, job.body.length),
+  );
   const good = jobs.filter((_, i) => refused[i] === undefined);
   const messages = good.map((job) => common.Job.encode(job).finish());
   let total = 0;
@@ -102,8 +105,9 @@ async function submit(
   }
 }
 
-function invalid(job: common.Job): BusError | undefined {
-  if (job.priority <= 9) return undefined;
+function invalid(job: common.Job, access: Access | undefined): BusError | undefined {
+  // What the bus says itself in headers it may say.
+  if (job.priority <= 9) return access && headersFault(job.headers);
   return new BusError('INVALID', `priority ${job.priority}: 0 (usual) to 9 (first)`);
 }
 

@@ -1,12 +1,14 @@
 import type { common } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { JobOptions } from '../batch.js';
+import { addHeader, headersFault } from '../job-headers.js';
 
 /** What ADDJOB asks for beside queue and body. */
 export interface AddjobWish {
   /** 0: wait as long as it takes. */
   timeoutMs: number;
-  job: Partial<Omit<common.Job, 'body'>>;
+  job: Partial<Omit<common.Job, 'body' | 'headers'>>;
+  headers: Record<string, string>;
   options: JobOptions;
 }
 
@@ -55,21 +57,35 @@ export function parseAddjob(words: readonly string[], nowMs: number): AddjobWish
   const wish: AddjobWish = {
     timeoutMs: whole('timeout (milliseconds)', words[0] ?? ''),
     job: {},
+    headers: {},
     options: {},
   };
   for (let i = 1; i < words.length; i += 2) {
     const name = (words[i] as string).toUpperCase();
     const value = words[i + 1];
+    if (name === 'HEADER') {
+      i++;
+      addHeader(wish.headers, ...headerAt(words, i));
+      continue;
+    }
     const apply = Object.hasOwn(OPTIONS, name) ? OPTIONS[name] : undefined;
     if (!apply) {
-      const known = Object.keys(OPTIONS).join(', ');
+      const known = [...Object.keys(OPTIONS), 'HEADER'].join(', ');
       const text = `ADDJOB has no option '${words[i]}'; it knows ${known}`;
       throw new BusError('INVALID', REFUSED[name] ?? text);
     }
     if (value === undefined) throw new BusError('INVALID', `ADDJOB ${name} needs a value`);
     apply(wish, value, nowMs);
   }
+  const fault = headersFault(wish.headers);
+  if (fault) throw fault;
   return wish;
+}
+
+function headerAt(words: readonly string[], at: number): [string, string] {
+  const [name, value] = words.slice(at, at + 2);
+  if (name !== undefined && value !== undefined) return [name, value];
+  throw new BusError('INVALID', 'ADDJOB HEADER needs a name and a value');
 }
 
 function whole(name: string, text: string): number {

@@ -1,5 +1,7 @@
+import { isUtf8 } from 'node:buffer';
 import { common } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
+import type { RequestParser } from '@malabar/resp';
 import { parsePlace } from '../access.js';
 import type { BatchAnswer, JobOptions, Waiter } from '../batch.js';
 import { type Connection, type Reply, Slot } from '../connection.js';
@@ -29,7 +31,9 @@ export const jobCommands: RedisCommands = {
   ADDJOB: {
     argumentsMin: 3,
     argumentsMax: ANY_NUMBER,
-    summary: 'Pushes one job with options and answers its id.',
+    summary:
+      'Pushes one job and answers its id: ADDJOB queue body timeout [DELAY s] [TTL s] [RETRY s] ' +
+      '[KEY k] [UNIQUE id [WINDOW s]] [PRIORITY 0-9] [MAXLEN n] [HEADER name value] ...',
     flags: ['write'],
     key: 1,
     run: addjob,
@@ -61,6 +65,12 @@ function countReady(session: RedisSession, name: string): () => Promise<number> 
   };
 }
 
+/** An option or its value. Bytes that are no text would become another text in silence. */
+function textAt(parser: RequestParser, index: number): string {
+  if (isUtf8(parser.argument(index))) return parser.text(index);
+  throw new BusError('INVALID', `argument ${index} of ADDJOB is not UTF-8`);
+}
+
 class AddedJob extends Slot implements Waiter {
   readonly protocol = 'redis';
 
@@ -87,7 +97,7 @@ function addjob(session: RedisSession, connection: Connection): Reply {
   const { intake, clock } = session.context;
   const queue = intake.require(parser.text(1));
   const body = parser.argument(2);
-  const words = Array.from({ length: parser.count - 3 }, (_, i) => parser.text(i + 3));
+  const words = Array.from({ length: parser.count - 3 }, (_, i) => textAt(parser, i + 3));
   const wish = parseAddjob(words, clock.now());
   const error =
     session.access.pushRefusal(queue) ?? intake.refusal(queue, body.length, body.length);
@@ -95,7 +105,7 @@ function addjob(session: RedisSession, connection: Connection): Reply {
   const slot = new AddedJob(connection, session);
   connection.open(slot, body.length);
   const options: JobOptions = wish.options;
-  const job = common.Job.fromPartial({ ...wish.job, body });
+  const job = common.Job.fromPartial({ ...wish.job, headers: wish.headers, body });
   intake.addJob(intake.batch(queue), slot, common.Job.encode(job).finish(), options);
   if (wish.timeoutMs > 0) {
     const text = `not on disk within ${wish.timeoutMs} ms; the job may still be stored`;

@@ -86,6 +86,41 @@ test('ADDJOB carries its options to storage and answers the id', async () => {
   });
 });
 
+/** UTF-8, as the raw client sends it. */
+const latin1 = (text: string) => Buffer.from(text).toString('latin1');
+
+test('ADDJOB gives headers to a job', async () => {
+  const { redis, storage } = await startRig();
+  const client = new RawClient(redis);
+  const options = ['HEADER', 'user', '7', 'PRIORITY', '3', 'header', 'X-Uber', latin1('é')];
+  await client.match(command('ADDJOB', 'q', 'body', '0', ...options), /^\$36\r\n/);
+  expect(storage.jobs[0]).toMatchObject({
+    body: 'body',
+    job: { headers: { user: '7', 'X-Uber': 'é' }, priority: 3 },
+  });
+});
+
+test.each([
+  ['ADDJOB HEADER needs a name and a value', ['HEADER']],
+  ['ADDJOB HEADER needs a name and a value', ['HEADER', 'user']],
+  ["header name '': 1 to 128", ['HEADER', '', 'x']],
+  ["header name 'a b': 1 to 128", ['HEADER', 'a b', 'x']],
+  ["header name '__proto__'", ['HEADER', '__proto__', 'x']],
+  ["header 'USER' is there twice", ['HEADER', 'user', '7', 'HEADER', 'USER', '8']],
+  ["header 'Malabar-Schedule': names with malabar- are", ['HEADER', 'Malabar-Schedule', 'x']],
+  ['16385 bytes of headers, 16384 allowed', ['HEADER', 'big', 'x'.repeat(16_382)]],
+  ['argument 5 of ADDJOB is not UTF-8', ['UNIQUE', '\xff']],
+])('ADDJOB is refused: %s', async (text, options) => {
+  const { redis, storage } = await startRig();
+  const client = new RawClient(redis);
+  const [, words] = await client.match(
+    command('ADDJOB', 'q', 'x', '0', ...options),
+    /^-ERR (.*)\r\n/,
+  );
+  expect(words).toContain(text);
+  expect(storage.jobs).toEqual([]);
+});
+
 test('a duplicate is answered with the id of the first', async () => {
   const { redis, storage } = await startRig();
   storage.answer = (response) => {
