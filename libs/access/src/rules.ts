@@ -10,7 +10,7 @@ import {
   type storage,
   type sync,
 } from '@malabar/contracts';
-import { BusError } from '@malabar/core';
+import { BusError, SERVICE_NAMES } from '@malabar/core';
 import { type May, type Need, need, type Rules, somewhere } from './guard.js';
 import { PEOPLE_DOMAIN } from './people.js';
 import { allowed, type Principal } from './principal.js';
@@ -100,17 +100,7 @@ export function configRules(systemOf: SystemOf): Rules<config.ConfigServiceDefin
 export const syncRules: Rules<sync.SyncServiceDefinition> = { sync: somewhere(NODE) };
 
 /** Names under which only the bus itself runs and leads. */
-const OUR_NAMES = [
-  'malabar',
-  'keeper',
-  'ingest',
-  'storage',
-  'dispatcher',
-  'scheduler',
-  'metrics',
-  'dashboard',
-  'shard',
-];
+const OUR_NAMES: readonly string[] = ['malabar', ...SERVICE_NAMES, 'dashboard', 'shard'];
 
 /** `shop.checkout` and `shop/leader` are the system shop's; `checkout` is nobody's. */
 function needForName(name: string): Need {

@@ -23,9 +23,12 @@ export function userAccount(user: string): Account {
   throw new Error(`there is no user '${user}'`);
 }
 
-/** Whether a name or number can be a group here. */
-export function groupExists(group: string): boolean {
-  return NUMBER.test(group) || find('group', group) !== undefined;
+/** The number of a group; a number needs no entry. Throws an Error if there is none. */
+export function groupNumber(group: string): string {
+  if (NUMBER.test(group)) return group;
+  const [, , number] = find('group', group) ?? [];
+  if (number !== undefined) return number;
+  throw new Error(`there is no group '${group}'`);
 }
 
 /** The fields of an entry: of the file, which is fast, else of whatever else the machine asks. */

@@ -1,3 +1,4 @@
+export { groupNumber, userAccount } from './accounts.js';
 export { describeEnding, type Ending, isCrash } from './ending.js';
 export { LastWill } from './last-will.js';
 export { OutputKeeper } from './output-keeper.js';

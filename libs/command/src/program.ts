@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
-import { type Account, groupExists, userAccount } from './accounts.js';
+import { type Account, groupNumber, userAccount } from './accounts.js';
 
 /** From util-linux, on every Debian: sets the user and ends a child with its parent. */
 const SETPRIV = '/usr/bin/setpriv';
@@ -46,10 +46,10 @@ export function programOf({ argv, env, directory, user, group }: ProgramOptions)
 function identity(account: Account | undefined, group: string | undefined): string[] {
   if (account === undefined && group === undefined) return [];
   if (process.getuid?.() !== 0) throw new Error('only root can run commands as another user');
-  if (group !== undefined && !groupExists(group)) throw new Error(`there is no group '${group}'`);
-  if (account === undefined) return ['--regid', group as string, '--clear-groups'];
+  const number = group === undefined ? account?.gid : groupNumber(group);
+  if (account === undefined) return ['--regid', number as string, '--clear-groups'];
   const groups = account.isKnown ? '--init-groups' : '--clear-groups';
-  return ['--reuid', account.uid, '--regid', group ?? account.gid, groups];
+  return ['--reuid', account.uid, '--regid', number as string, groups];
 }
 
 /** The program's path, as execvp(3) would find it. */

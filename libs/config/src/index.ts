@@ -40,12 +40,10 @@ export type {
 export { parentsOf, runQueue, scheduleSpec, scheduleSpecs, testQueue } from './schedule-config.js';
 export { type ReadSchedule, readSchedule, readScheduleDocument } from './schedule-read.js';
 export { type Environment, Secret } from './secret.js';
-export {
-  type ListenerSettings,
-  type MalabarConfig,
-  SERVICE_NAMES,
-  type ServiceName,
-  type TlsSettings,
+export type {
+  ListenerSettings,
+  MalabarConfig,
+  TlsSettings,
 } from './settings.js';
 export type { FastcgiDocument, HttpDocument, TargetDocument } from './target.js';
 export type { RetryDocument, TopicDocument } from './topic.js';

@@ -1,5 +1,12 @@
 import { config, keeper } from '@malabar/contracts';
-import { createSchedule, nextFires } from '@malabar/schedule';
+import {
+  createSchedule,
+  MISFIRES_MAX,
+  nextFires,
+  PARENTS_MAX,
+  RUNS_MAX,
+  scheduleFaults,
+} from '@malabar/schedule';
 import { expect, test } from 'vitest';
 import {
   BusFilesReader,
@@ -204,8 +211,26 @@ test.each([
     'a b: { every: 1s, push: { queue: q } }',
     '3: a b: a name of a schedule has only letters, digits, _ . -',
   ],
+  [
+    'a: { every: 1s, misfire: { fire: all, max: 1001 }, push: { queue: q } }',
+    "3: a.misfire.max: '1001' is above the most, 1000",
+  ],
 ])('%s is refused', (schedules, ...lines) => {
   expect(faults(schedules).slice(0, lines.length)).toEqual(lines);
+});
+
+test('what the file may say is what the scheduler takes, to the last number', async () => {
+  const [parents, runs] = [Array.from({ length: PARENTS_MAX }, (_, i) => `p${i}`), 'run: [date]'];
+  const { schedules } = await busConfig(
+    `a: { every: 1s, misfire: { fire: all, max: ${MISFIRES_MAX} }, push: { queue: q } }
+  b: { every: 1s, overlap: allow, allow_max: ${RUNS_MAX}, ${runs} }
+  c: { after: { schedules: [${parents}] }, ${runs} }
+  ${parents.map((name) => `${name}: { every: 1s, ${runs} }`).join('\n  ')}`,
+  );
+  expect(schedules).toHaveLength(3 + PARENTS_MAX);
+  const specs = scheduleSpecs(schedules);
+  expect(specs.find(({ name }) => name === 'a')?.misfire?.max).toBe(MISFIRES_MAX);
+  expect(scheduleFaults(specs, Date.now())).toEqual([]);
 });
 
 test('a circle is refused once, with its way', () => {

@@ -1,4 +1,10 @@
-import { createSchedule, nominalAfter } from '@malabar/schedule';
+import {
+  createSchedule,
+  MISFIRES_MAX,
+  nominalAfter,
+  PARENTS_MAX,
+  RUNS_MAX,
+} from '@malabar/schedule';
 import type * as z from 'zod';
 import { type RunDocument, run } from './run.js';
 import { scheduleConfig, scheduleSpec } from './schedule-config.js';
@@ -67,9 +73,6 @@ const whole = scalar('text', (value) => {
   if (typeof value === 'string') return value;
   throw new TypeError(`${quoted(value)} is not text; put it in quotes`);
 });
-
-/** Parents of one schedule: all that is known of them lies in one entry of the journal. */
-const PARENTS_MAX = 32;
 
 const parents = scalar('list of schedules', (value) => {
   const names = Array.isArray(value) ? value : [value];
@@ -146,13 +149,13 @@ const fields = section({
     .describe(
       'While a run goes on: `skip`, the default of `run`; `allow`, that of `push`; or wait, or end it.',
     ),
-  allowMax: count(1, 1_000).optional().describe('Of `allow`: runs at once.'),
+  allowMax: count(1, RUNS_MAX).optional().describe('Of `allow`: runs at once.'),
   misfire: section({
     fire: oneOf('skip', 'once', 'all')
       .prefault('once')
       .describe('Fires that nobody could make in time: none, the latest, or all of them.'),
     withinMs: duration.optional().describe('Older ones are missed in any case.'),
-    max: count(1, 1_000).prefault(100).describe('Of `all`: the latest so many.'),
+    max: count(1, MISFIRES_MAX).prefault(100).describe('Of `all`: the latest so many.'),
   }).prefault({}),
   pauseAfterFailures: count(1, 1_000_000)
     .optional()

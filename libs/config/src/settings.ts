@@ -1,3 +1,4 @@
+import type { ServiceName } from '@malabar/core';
 import type * as z from 'zod';
 import { parseTag } from './command.js';
 import type { Documents } from './documents.js';
@@ -18,18 +19,6 @@ import {
 } from './schema.js';
 import type { Secret } from './secret.js';
 import { quoted } from './units.js';
-
-/** The services that a process can run, in the order of their ports. */
-export const SERVICE_NAMES = [
-  'keeper',
-  'ingest',
-  'storage',
-  'dispatcher',
-  'scheduler',
-  'metrics',
-] as const;
-
-export type ServiceName = (typeof SERVICE_NAMES)[number];
 
 const tls = section({
   cert: text.describe('PEM file of the certificate, chain included.'),
@@ -186,7 +175,7 @@ export const settingsFields = {
     dispatcher: serviceAddresses('dispatcher'),
     scheduler: serviceAddresses('scheduler'),
     metrics: serviceAddresses('metrics'),
-  }).prefault({}),
+  } satisfies Record<ServiceName, unknown>).prefault({}),
   ingest,
   storage,
   dispatcher,

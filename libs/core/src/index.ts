@@ -20,3 +20,4 @@ export {
   parseListenAddress,
 } from './listen-address.js';
 export { hashPassword, isPasswordHash, verifyPassword } from './password.js';
+export { SERVICE_NAMES, type ServiceName } from './services.js';

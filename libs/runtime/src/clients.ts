@@ -1,5 +1,5 @@
 import type { MalabarConfig } from '@malabar/config';
-import { BusError } from '@malabar/core';
+import { BusError, type ServiceName } from '@malabar/core';
 import {
   type AddressSource,
   type Binding,
@@ -9,7 +9,6 @@ import {
   local,
   type ServiceDefinition,
 } from '@malabar/rpc';
-import type { ServiceName } from './module.js';
 import { defaultGrpcListen } from './ports.js';
 
 type AnyClient = Record<string, (request: unknown, options?: unknown) => unknown>;

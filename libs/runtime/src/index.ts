@@ -4,7 +4,6 @@ export {
   type Module,
   type ModuleContext,
   type RunningModule,
-  type ServiceName,
   startOrder,
 } from './module.js';
 export { defaultGrpcListen, defaultOpsListen } from './ports.js';

@@ -5,8 +5,8 @@ import {
   type People,
   peopleSubscription,
 } from '@malabar/access';
-import { BUS_DOMAIN, type MalabarConfig, SERVICE_NAMES } from '@malabar/config';
-import type { Clock } from '@malabar/core';
+import { BUS_DOMAIN, type MalabarConfig } from '@malabar/config';
+import { type Clock, SERVICE_NAMES, type ServiceName } from '@malabar/core';
 import {
   type ConfigSubscription,
   type KeeperClient,
@@ -15,7 +15,6 @@ import {
 } from '@malabar/keeper-client';
 import type { Logger, Metrics } from '@malabar/telemetry';
 import { BusConfigFeed } from './bus-config.js';
-import type { ServiceName } from './module.js';
 
 export interface KeeperLinkOptions {
   config: MalabarConfig;

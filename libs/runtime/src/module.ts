@@ -1,13 +1,10 @@
 import type { Authenticator } from '@malabar/access';
 import type { MalabarConfig } from '@malabar/config';
-import type { Clock } from '@malabar/core';
+import type { Clock, ServiceName } from '@malabar/core';
 import type { KeeperClient } from '@malabar/keeper-client';
 import type { Binding, Client, ServiceDefinition } from '@malabar/rpc';
 import type { Logger, Metrics } from '@malabar/telemetry';
 import type { OnBusConfig } from './bus-config.js';
-
-/** The services of the bus, each one a folder under services/. */
-export type ServiceName = 'ingest' | 'storage' | 'dispatcher' | 'scheduler' | 'keeper' | 'metrics';
 
 /** What a service gets from the process that it runs in. */
 export interface ModuleContext {

@@ -1,19 +1,11 @@
-import type { ServiceName } from './module.js';
+import { SERVICE_NAMES, type ServiceName } from '@malabar/core';
 
-/** Ports of processes that run one service alone; a process of several uses the first of each range. */
-const ORDER: readonly ServiceName[] = [
-  'keeper',
-  'ingest',
-  'storage',
-  'dispatcher',
-  'scheduler',
-  'metrics',
-];
+/** The first port of each range is that of a process of several services; one alone has its own, by its place in the list. */
 const GRPC = 7400;
 const OPS = 7490;
 
 const offset = (services: readonly ServiceName[]): number =>
-  services.length === 1 ? ORDER.indexOf(services[0] as ServiceName) + 1 : 0;
+  services.length === 1 ? SERVICE_NAMES.indexOf(services[0] as ServiceName) + 1 : 0;
 
 /** Where a process listens for gRPC unless its configuration says otherwise. */
 export function defaultGrpcListen(services: readonly ServiceName[]): string {

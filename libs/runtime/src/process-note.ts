@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ServiceName } from './module.js';
+import type { ServiceName } from '@malabar/core';
 
 /** What a process tells the `malabar` command on the same machine, which may have no keeper to ask. */
 export interface ProcessNote {

@@ -1,10 +1,10 @@
 import { loadConfig, type MalabarConfig } from '@malabar/config';
 import { discovery, metrics } from '@malabar/contracts';
-import { Channel } from '@malabar/core';
+import { Channel, type ServiceName } from '@malabar/core';
 import { bind, type Implementation } from '@malabar/rpc';
 import type { Logger } from '@malabar/telemetry';
 import { logToMemory, type MemoryEntry, tempDir } from '@malabar/testkit';
-import type { Module, RunningModule, ServiceName } from './module.js';
+import type { Module, RunningModule } from './module.js';
 import { type RunningProcess, start } from './process.js';
 
 /** Settings of a process on ports of its own; `flags` as the command line gives them. */

@@ -1,6 +1,6 @@
 import type { MalabarConfig } from '@malabar/config';
 import { descriptorSet, discovery, election, sync } from '@malabar/contracts';
-import { type Clock, systemClock } from '@malabar/core';
+import { type Clock, type ServiceName, systemClock } from '@malabar/core';
 import { type Binding, type RpcServer, serve } from '@malabar/rpc';
 import {
   createLogger,
@@ -11,7 +11,7 @@ import {
 } from '@malabar/telemetry';
 import { Clients } from './clients.js';
 import { KeeperLink } from './keeper-link.js';
-import { type Module, type RunningModule, type ServiceName, startOrder } from './module.js';
+import { type Module, type RunningModule, startOrder } from './module.js';
 import { defaultGrpcListen, defaultOpsListen } from './ports.js';
 import { leaveProcessNote, type ProcessNote, takeProcessNote } from './process-note.js';
 import { instancesOf } from './registration.js';

@@ -1,7 +1,11 @@
 import { hostname } from 'node:os';
-import { formatListenAddress, isWildcard, parseListenAddress } from '@malabar/core';
+import {
+  formatListenAddress,
+  isWildcard,
+  parseListenAddress,
+  type ServiceName,
+} from '@malabar/core';
 import type { InstanceToRegister } from '@malabar/keeper-client';
-import type { ServiceName } from './module.js';
 
 export interface ProcessFacts {
   node: string;

@@ -1,9 +1,9 @@
 import { circles } from './family.js';
+import { FOLLOWERS_MAX, MISFIRES_MAX, PARENTS_MAX, RUNS_MAX } from './limits.js';
 import {
   createSchedule,
   dueAt,
   nominalAfter,
-  RUNS_MAX,
   type Schedule,
   type ScheduleSpec,
 } from './schedule.js';
@@ -13,11 +13,6 @@ export interface ScheduleFault {
   schedule: string;
   message: string;
 }
-
-/** Parents that one schedule may follow, and schedules that may follow one: an entry of the journal holds them all. */
-const PARENTS_MAX = 32;
-const FOLLOWERS_MAX = 500;
-const MISFIRES_MAX = 1_000;
 
 /** Everything that is wrong with these schedules, each on its own and together. */
 export function scheduleFaults(schedules: readonly ScheduleSpec[], nowMs: number): ScheduleFault[] {

@@ -10,6 +10,7 @@ export {
   scheduleFaults,
 } from './faults.js';
 export { jitterOf } from './jitter.js';
+export { MISFIRES_MAX, PARENTS_MAX, RUNS_MAX } from './limits.js';
 export {
   createSchedule,
   dueAt,
@@ -17,7 +18,6 @@ export {
   type MisfirePolicy,
   nominalAfter,
   type OverlapPolicy,
-  RUNS_MAX,
   type Schedule,
   type ScheduleSpec,
 } from './schedule.js';

@@ -2,6 +2,7 @@ import { atTimetable, parseInstant } from './at.js';
 import { cronTimetable, type Gap, type Overlap } from './cron.js';
 import { everyTimetable } from './every.js';
 import { jitterOf } from './jitter.js';
+import { RUNS_MAX } from './limits.js';
 import type { Timetable } from './timetable.js';
 import { zoneOf } from './zone.js';
 
@@ -64,8 +65,6 @@ export interface ScheduleSpec {
   tracked: boolean;
 }
 
-/** Runs of one schedule that may go on at once; its record in the journal holds them all. */
-export const RUNS_MAX = 1_000;
 const MISFIRE_MAX_DEFAULT = 100;
 
 /** A schedule that the planner can work with. */

@@ -1,7 +1,12 @@
 import { createServer } from 'node:net';
-import { type MalabarConfig, SERVICE_NAMES } from '@malabar/config';
-import { formatListenAddress, parseListenAddress } from '@malabar/core';
-import { defaultGrpcListen, defaultOpsListen, type ServiceName } from '@malabar/runtime';
+import type { MalabarConfig } from '@malabar/config';
+import {
+  formatListenAddress,
+  parseListenAddress,
+  SERVICE_NAMES,
+  type ServiceName,
+} from '@malabar/core';
+import { defaultGrpcListen, defaultOpsListen } from '@malabar/runtime';
 import { CommandError, EXIT } from './exit.js';
 
 /** A listener that a process will open. */

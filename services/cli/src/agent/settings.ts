@@ -50,7 +50,7 @@ async function settleOutput(
     path: isAbsolute(file) ? file : resolve(cwd, file),
     format,
     only,
-    attributes: { mode, owner: owner === undefined ? undefined : await findOwner(owner) },
+    attributes: { mode, owner: owner === undefined ? undefined : findOwner(owner) },
     reload: reload && { argv: argvOf(reload), timeoutMs: reloadTimeoutMs },
   };
 }

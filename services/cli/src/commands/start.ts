@@ -1,5 +1,6 @@
 import { loadConfig } from '@malabar/config';
-import { type Module, type ServiceName, start } from '@malabar/runtime';
+import type { ServiceName } from '@malabar/core';
+import { type Module, start } from '@malabar/runtime';
 import { Command } from 'commander';
 import { defaultFile } from '../client-command.js';
 import type { CommandContext } from '../context.js';

@@ -1,11 +1,6 @@
 import { relative } from 'node:path';
-import {
-  type Documents,
-  type MalabarConfig,
-  SERVICE_NAMES,
-  type TargetDocument,
-} from '@malabar/config';
-import { parseListenAddress } from '@malabar/core';
+import type { Documents, MalabarConfig, TargetDocument } from '@malabar/config';
+import { parseListenAddress, SERVICE_NAMES } from '@malabar/core';
 import { defaultOpsListen } from '@malabar/runtime';
 import type { Terminal } from '../terminal.js';
 
