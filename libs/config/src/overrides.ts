@@ -21,8 +21,14 @@ export interface Overrides {
   faults: ConfigFault[];
 }
 
-// What the `malabar` command reads itself to find a bus; no setting of a process.
-const COMMAND_VARIABLES = ['MALABAR_ADDRESS', 'MALABAR_PASSWORD', 'MALABAR_TOKEN'];
+// What the `malabar` command reads itself, to find a bus or another system; no setting of a process.
+const COMMAND_VARIABLES = [
+  'MALABAR_ADDRESS',
+  'MALABAR_ETCD_PASSWORD',
+  'MALABAR_ETCD_USER',
+  'MALABAR_PASSWORD',
+  'MALABAR_TOKEN',
+];
 
 /** The variable of a setting: `storage.bytes_max` is MALABAR_STORAGE_BYTES_MAX. */
 export function variableOf(path: readonly string[]): string {

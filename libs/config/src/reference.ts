@@ -15,8 +15,8 @@ topics, schedules, people), which the keeper keeps ([below](#the-file-and-the-ke
 
 - **Order.** Defaults, then the file, then the environment, then flags (\`--set ingest.redis.listen=127.0.0.1:0\`): the
   later one wins. Documents have no variables and no flags. An empty variable counts as not set; an unknown \`MALABAR_*\`
-  variable is a fault. (\`MALABAR_ADDRESS\`, \`MALABAR_PASSWORD\` and \`MALABAR_TOKEN\` belong to
-  the \`malabar\` command.)
+  variable is a fault. (\`MALABAR_ADDRESS\`, \`MALABAR_PASSWORD\`, \`MALABAR_TOKEN\`,
+  \`MALABAR_ETCD_USER\` and \`MALABAR_ETCD_PASSWORD\` belong to the \`malabar\` command.)
 - **Keys** are snake_case, and only that. An unknown key is a fault, and so is one that a later version brings.
 - **Durations** have a unit: \`250ms\`, \`30s\`, \`5m\`, \`2h\`, \`7d\`. **Sizes** are bytes or \`64KiB\`, \`1MiB\`, \`2GiB\`,
   \`1TiB\`. **Counts** may have underscores: \`5_000_000\`.

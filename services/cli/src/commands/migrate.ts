@@ -1,12 +1,12 @@
-import { EtcdClient } from '@malabar/etcd';
 import { Command } from 'commander';
-import { type ClientOptions, clientCommand, durationOption } from '../client-command.js';
+import { type ClientOptions, clientCommand } from '../client-command.js';
 import { withConfig } from '../config/domain.js';
 import { faultLine } from '../config/faults.js';
 import { releaseJson, releaseLine } from '../config/release.js';
 import type { CommandContext } from '../context.js';
 import { CommandError, EXIT, FaultsError } from '../exit.js';
 import { plural } from '../format.js';
+import { type EtcdOptions, etcdOptions, withEtcd } from '../migrate/etcd-source.js';
 import { withoutFaulty } from '../migrate/faulty.js';
 import {
   CONF,
@@ -17,26 +17,25 @@ import {
   VERSIONS,
 } from '../migrate/gokeeper.js';
 import { takeOver } from '../migrate/take-over.js';
-import { readPassword } from '../password-input.js';
 import { collect } from '../settings.js';
 import type { Terminal } from '../terminal.js';
+import { peppercronCommand } from './migrate-peppercron.js';
 
 const GROUP_EXAMPLES = `
 Examples:
-  malabar migrate gokeeper --etcd 10.0.0.7:2379 --dry-run`;
+  malabar migrate gokeeper --etcd 10.0.0.7:2379 --dry-run
+  malabar migrate peppercron --etcd 10.0.0.7:2379`;
 
 /** `malabar migrate`: what other systems keep, into this one. */
 export function migrateCommand(context: CommandContext): Command {
   return new Command('migrate')
     .description('take over what another system keeps')
     .addCommand(gokeeperCommand(context))
+    .addCommand(peppercronCommand(context))
     .addHelpText('after', GROUP_EXAMPLES);
 }
 
-interface GokeeperOptions extends ClientOptions {
-  etcd: string;
-  user?: string;
-  passwordFile?: string;
+interface GokeeperOptions extends ClientOptions, EtcdOptions {
   domain: string[];
   dryRun?: boolean;
   skipFaulty?: boolean;
@@ -53,11 +52,8 @@ Examples:
   malabar migrate gokeeper --etcd 10.0.0.7:2379 --user root --password-file etcd.password`;
 
 function gokeeperCommand(context: CommandContext): Command {
-  return clientCommand('gokeeper')
+  return etcdOptions(clientCommand('gokeeper'))
     .description("read a running gokeeper's etcd into domains")
-    .requiredOption('--etcd <host:port>', 'its etcd; several with commas between')
-    .option('--user <name>', 'user of that etcd')
-    .option('--password-file <file>', "that user's password; - for stdin")
     .option('--domain <name>', 'only this one; may be repeated', collect, [])
     .option('--dry-run', 'only say what would be made')
     .option('--skip-faulty', 'leave out what the faults name, and say so')
@@ -81,23 +77,17 @@ async function migrate(context: CommandContext, options: GokeeperOptions): Promi
   await takeOverAll(context, options, ready);
 }
 
-async function readEtcd(
+function readEtcd(
   context: CommandContext,
-  { etcd, user, timeout, ...options }: GokeeperOptions,
+  options: GokeeperOptions,
 ): Promise<{ domains: GokeeperDomain[]; services: string[] }> {
-  const question = { question: `Password of ${user} at etcd: ` };
-  const password = user === undefined ? undefined : await readPassword(context, options, question);
-  const timeoutMs = durationOption('--timeout', timeout);
-  const client = new EtcdClient({ endpoints: etcd.split(','), user, password, timeoutMs });
-  try {
+  return withEtcd(context, options, async (client) => {
     const found = [];
     // The versions last: no key is newer than the version that was read after it, unless it stays so.
     for (const prefix of [CONF, DISCOVERY, VERSIONS])
       found.push(...(await client.list(prefix)).entries);
     return { domains: readGokeeper(found), services: decidedServices(found) };
-  } finally {
-    client.close();
-  }
+  });
 }
 
 function choose(domains: GokeeperDomain[], wanted: readonly string[]): GokeeperDomain[] {

@@ -17,7 +17,7 @@ export function upcomingFires(schedules: Documents['schedules'], nowMs: number):
   return Object.entries(schedules).map(([name, document]) => {
     const schedule = createSchedule(readScheduleDocument(name, document));
     const zone = zoneOf(document.zone);
-    const times = nextFires(schedule, nowMs, FIRES).map(({ dueMs }) => shown(dueMs, zone));
+    const times = nextFires(schedule, nowMs, FIRES).map(({ dueMs }) => clockText(dueMs, zone));
     const { paused, follows } = schedule;
     if (paused !== undefined) return { name, times, note: `but it is paused: ${paused}` };
     if (follows !== undefined)
@@ -26,8 +26,8 @@ export function upcomingFires(schedules: Documents['schedules'], nowMs: number):
   });
 }
 
-/** With the offset, so that nobody takes it for a time of another zone. */
-function shown(unixMs: number, zone: Zone): string {
+/** What clocks in a zone show, with the offset, so that nobody takes it for a time of another zone. */
+export function clockText(unixMs: number, zone: Zone): string {
   const { offsetMs } = zone.stretchAt(unixMs);
   const local = new Date(unixMs + offsetMs).toISOString().replace(/(\.000)?Z$/, '');
   const minutes = Math.round(Math.abs(offsetMs) / MINUTE_MS);
