@@ -50,7 +50,7 @@ needs(describe, ...requirements)('php-fpm in trouble', () => {
 
   /** Why the dispatcher delivers nothing to `ship` of this queue; empty when it does. */
   async function blocked(queue: string): Promise<string> {
-    const { targets: all } = await targets.listTargets({});
+    const { targets: all } = await targets.listTargets({ queue: '' });
     return all.find((one) => one.queue === queue)?.blocked ?? '';
   }
 

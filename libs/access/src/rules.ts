@@ -172,6 +172,7 @@ export function storageRules(systemOf: SystemOf): Rules<storage.StorageServiceDe
       },
     },
     replay: ofQueue(OPERATOR),
+    discard: ofQueue(OPERATOR),
     verify: ofQueue(VIEWER),
   };
 }

@@ -43,6 +43,7 @@ export function topicConfig(queue: string, name: string, topic: TopicDocument): 
     passwordHash: text(topic.password),
     target: targetConfig(topic.target),
     concurrency,
+    concurrencyEach: false,
     timeoutMs,
     delayMs,
     retry: retryPolicy(topic.retry),

@@ -104,7 +104,7 @@ test.each([
   ['{ argv: [a], tag: [x] }', 'command.tag: a list is no name'],
   [
     '{ argv: [a], on: all }',
-    "command.on: a queue's job goes to one dispatcher; schedules can run on all nodes",
+    "command.on: a queue's job goes to one dispatcher; only schedules run on all nodes",
   ],
   ['{ argv: [a], env: { MALABAR_X: a } }', 'command.env.MALABAR_X: is set by the bus itself'],
   ['{ argv: [a], env: { TRACEPARENT: a } }', 'command.env.TRACEPARENT: is set by the bus itself'],

@@ -82,7 +82,7 @@ export function parseTag(value: unknown): string {
 
 const node = scalar('`any` or a node', (value) => {
   if (value === 'all')
-    throw new TypeError("a queue's job goes to one dispatcher; schedules can run on all nodes");
+    throw new TypeError("a queue's job goes to one dispatcher; only schedules run on all nodes");
   if (typeof value !== 'string' || value === '')
     throw new TypeError(`${quoted(value)} is not the name of a node`);
   return value === ANY_NODE ? undefined : value;

@@ -18,7 +18,7 @@ const DAY_MS = 86_400_000;
 const JOURNAL_RETENTION_MS = 600_000;
 const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
 const RUN_BYTES_MAX = 1024 * 1024;
-/** Without a limit of its own a schedule runs as often at once as its fires say. */
+/** Without a limit of its own a schedule runs as often at once as its fires say; on every node, there. */
 const RUNS_AT_ONCE = 100;
 // No text hashes to it, so only the bus itself gets in.
 const NO_PASSWORD = 'none';
@@ -44,12 +44,16 @@ export function queuesOfRuns(
   { system, run, allowMax = RUNS_AT_ONCE }: ScheduleDocument,
 ): keeper.QueueConfig[] {
   if (run === undefined) return [];
-  const { command, timeoutMs, retentionMs, retry, ...rest } = run;
-  const target = { $case: 'command' as const, value: commandConfig({ ...rest, argv: command }) };
+  const { command, timeoutMs, retentionMs, retry, waitMs, on, ...rest } = run;
+  // On every node: each job names its own.
+  const everywhere = waitMs !== undefined;
+  const placed = { ...rest, argv: command, on: everywhere ? undefined : on };
+  const target = { $case: 'command' as const, value: commandConfig(placed) };
   const both = { name: RUN_TOPIC, target, timeoutMs };
   const topic = topicOf({
     ...both,
     concurrency: allowMax,
+    concurrencyEach: everywhere,
     retry: retryPolicy(retry),
     result: { queue: RESULTS_QUEUE, of: [DONE, FAILED, DEAD, DISCARDED] },
   });

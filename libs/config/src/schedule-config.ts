@@ -51,7 +51,12 @@ export function scheduleConfig(name: string, document: ScheduleDocument): keeper
     pauseAfterFailures: document.pauseAfterFailures ?? 0,
     job: jobConfig(name, document),
     runs: document.run !== undefined,
+    broadcast: broadcastConfig(document),
   };
+}
+
+function broadcastConfig({ run }: ScheduleDocument): keeper.Broadcast | undefined {
+  return run?.waitMs === undefined ? undefined : { tag: run.tag ?? '', waitMs: run.waitMs };
 }
 
 function whenConfig(document: ScheduleDocument): keeper.ScheduleConfig['when'] {
@@ -98,6 +103,7 @@ export function scheduleSpec(config: keeper.ScheduleConfig, tracked: boolean): S
       max: misfire?.max,
     },
     pauseAfterFailures: config.pauseAfterFailures || undefined,
+    everywhere: config.broadcast !== undefined || undefined,
     tracked,
   };
 }

@@ -164,7 +164,7 @@ const fields = section({
   run: run
     .optional()
     .describe(
-      'Or a command: `command` or `shell`, and what `target.command` has beside; `timeout` (1h), `retention` (7d), `retry` (one attempt).',
+      'Or a command: `command` or `shell`, and what `target.command` has beside; `timeout` (1h), `retention` (7d), `retry` (one attempt); `on: all` runs it on every node that carries the tag, with `wait` (1m) for one that has gone.',
     ),
 });
 

@@ -61,6 +61,8 @@ export interface ScheduleSpec {
   /** Default: once. */
   misfire?: MisfirePolicy;
   pauseAfterFailures?: number;
+  /** Each fire runs on every node that is there for it. */
+  everywhere?: boolean;
   /** Whether somebody reports how its runs end. If not, a run is over when it is in its queue. */
   tracked: boolean;
 }
@@ -85,6 +87,7 @@ export interface Schedule {
   readonly overlap: OverlapPolicy;
   readonly misfire: Required<MisfirePolicy>;
   readonly pauseAfterFailures: number;
+  readonly everywhere: boolean;
   readonly tracked: boolean;
 }
 
@@ -110,6 +113,7 @@ export function createSchedule(spec: ScheduleSpec): Schedule {
       max: spec.misfire?.max ?? MISFIRE_MAX_DEFAULT,
     },
     pauseAfterFailures: spec.pauseAfterFailures ?? Infinity,
+    everywhere: spec.everywhere ?? false,
     tracked: spec.tracked,
   };
 }

@@ -27,6 +27,7 @@ function start({ drainMs = 5_000, tags = ['batch'] } = {}) {
   const link = createStorageLink({
     client: storage,
     name: 'd1',
+    node: 'n1',
     clock,
     random,
     log,

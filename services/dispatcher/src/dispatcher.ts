@@ -95,9 +95,9 @@ export class Dispatcher {
     return [...[...this.#served.values()].map(({ runner }) => runner.status()), ...this.#elsewhere];
   }
 
-  /** Why it takes nothing, if a person wants it so. */
+  /** Why it takes nothing, if a person wants it so or its process ends. */
   get drained(): string {
-    return this.#drained;
+    return this.#draining ? 'its process ends' : this.#drained;
   }
 
   /** Takes no more of any topic until `resume`; what runs goes on. Returns how many deliveries do. */

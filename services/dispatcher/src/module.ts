@@ -21,6 +21,7 @@ export const dispatcherModule: Module = {
     const link = createStorageLink({
       client: client('storage', storage.StorageServiceDefinition),
       name: instanceId,
+      node: config.node,
       clock,
       random,
       log,

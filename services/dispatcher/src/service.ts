@@ -21,8 +21,8 @@ export function createDispatcherService({
   log,
 }: DispatcherServiceOptions): Implementation<typeof dispatcher.DispatcherServiceDefinition> {
   return {
-    listTargets: async () => ({
-      targets: heart.status(),
+    listTargets: async ({ queue: wanted }) => ({
+      targets: heart.status().filter(({ queue }) => wanted === '' || queue === wanted),
       node,
       tags: [...tags],
       drained: heart.drained,

@@ -19,6 +19,7 @@ function start() {
   const link = createStorageLink({
     client: storage,
     name: 'd1',
+    node: 'n1',
     clock,
     random: seededRandom(1),
     log,

@@ -46,6 +46,8 @@ export interface StorageLinkOptions {
   client: Pick<Client<typeof storage.StorageServiceDefinition>, 'deliver'>;
   /** Name of this dispatcher in attempt histories. */
   name: string;
+  /** Where it stands: some jobs are for one node only. */
+  node: string;
   clock: Clock;
   random: () => number;
   log: Logger;
@@ -152,6 +154,7 @@ class Link implements StorageLink {
     if (pending + subscribe.length === 0) return undefined;
     const request: storage.DeliverRequest = {
       dispatcher: '',
+      node: '',
       subscribe,
       unsubscribe: this.#unsubscribe,
       done: rangesOf(this.#done),
@@ -199,6 +202,7 @@ class Link implements StorageLink {
   #introduction(): storage.DeliverRequest {
     return {
       dispatcher: this.options.name,
+      node: this.options.node,
       subscribe: [...this.#places.values()].map(wish),
       unsubscribe: [],
       done: [],

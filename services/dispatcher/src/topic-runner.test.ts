@@ -68,6 +68,7 @@ function start(
   const link = createStorageLink({
     client: storage,
     name: 'd1',
+    node: 'n1',
     clock,
     random,
     log,

@@ -31,7 +31,15 @@ beforeEach(async () => {
   storage = new StorageDouble(() => clock.now());
   const { log } = logToMemory<Logger>();
   const random = seededRandom(1);
-  link = createStorageLink({ client: storage, name: 'd', clock, random, log, turn: setImmediate });
+  link = createStorageLink({
+    client: storage,
+    name: 'd',
+    node: 'n',
+    clock,
+    random,
+    log,
+    turn: setImmediate,
+  });
   const metrics = { ended: () => {}, took: () => {} };
   runner = new WorkerRunner({
     settings: settings(),

@@ -320,6 +320,8 @@ const NO_OPTIONS: Omit<storage.JobOptions, 'index'> = {
   idempotencyWindowMs: 0,
   maxWaiting: 0,
   leaseMs: 0,
+  node: '',
+  nodeWaitMs: 0,
 };
 
 function hasAny(options: JobOptions): boolean {

@@ -105,10 +105,15 @@ async function submit(
   }
 }
 
-function invalid(job: common.Job, access: Access | undefined): BusError | undefined {
+function invalid(
+  { priority, node, headers }: common.Job,
+  access: Access | undefined,
+): BusError | undefined {
+  if (priority > 9) return new BusError('INVALID', `priority ${priority}: 0 (usual) to 9 (first)`);
+  if (node !== '' && access !== undefined)
+    return new BusError('INVALID', 'node: only the bus itself says which node gets a job');
   // What the bus says itself in headers it may say.
-  if (job.priority <= 9) return access && headersFault(job.headers);
-  return new BusError('INVALID', `priority ${job.priority}: 0 (usual) to 9 (first)`);
+  return access && headersFault(headers);
 }
 
 function optionsOf(job: common.Job, clock: Clock, idempotencyWindowMs: number): JobOptions {
@@ -117,6 +122,8 @@ function optionsOf(job: common.Job, clock: Clock, idempotencyWindowMs: number): 
     deliverAtMs: job.deliverAtMs > clock.now() ? job.deliverAtMs : 0,
     expiresAtMs: job.expiresAtMs,
     priority: job.priority,
+    node: job.node,
+    nodeWaitMs: job.nodeWaitMs,
     idempotencyKey: job.idempotencyKey,
     ...(job.idempotencyKey !== '' && { idempotencyWindowMs }),
   };

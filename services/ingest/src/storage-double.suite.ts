@@ -51,6 +51,7 @@ export class StorageDouble {
       deliver: missing,
       listJobs: missing,
       replay: missing,
+      discard: missing,
       verify: missing,
     });
     this.client = local<typeof definition>(binding);
@@ -166,6 +167,7 @@ function topicConfig(name: string): keeper.TopicConfig {
     name: plain,
     passwordHash: password,
     target: { $case: 'pull', value: {} },
+    concurrencyEach: false,
     concurrency: 1,
     timeoutMs: 30_000,
     delayMs: 0,

@@ -16,6 +16,10 @@ export const HEADER = {
   /** Of several that did not run: how many, and the nominal time of the last. */
   count: 'malabar-count',
   until: 'malabar-until',
+  /** Of a part of a run on many nodes: its node, its place among them from 0, how many there are. */
+  node: 'malabar-node',
+  index: 'malabar-index',
+  total: 'malabar-total',
 } as const;
 
 /** Whoever carries the job must carry this header, and web servers take 8 KiB of them. */

@@ -76,5 +76,11 @@ function runOf(
   const lateMs = acceptedAtMs - nominalMs;
   const { consumer } = delivery;
   const known = { run, jobId, queue, topic, nominalMs, lateMs, state, skipped, attempts };
-  return [{ ...known, startedAtMs: 0, durationMs: 0, consumer, errorCode, error }];
+  const part = {
+    node: headers[HEADER.node] ?? '',
+    index: Number(headers[HEADER.index] ?? 0),
+    total: Number(headers[HEADER.total] ?? 0),
+    waits: delivery.nodeAway ? `waits for node ${delivery.node}, which is away` : '',
+  };
+  return [{ ...known, startedAtMs: 0, durationMs: 0, consumer, errorCode, error, ...part }];
 }

@@ -3,17 +3,20 @@ import { BusError, parseJobId } from '@malabar/core';
 import {
   after,
   attemptPrefix,
-  DUE_SEQ_AT,
+  dueIn,
   ENTRY_SEQ_AT,
   type EntryLetter,
   entryKey,
   lanePrefix,
   readU48,
+  seqIn,
   topicPrefix,
   u48,
 } from './core/keys.js';
+import { dueKeyOf } from './core/lanes.js';
 import type { Shard } from './core/shard.js';
 import type { Topic } from './core/topic.js';
+import type { Page } from './core/write-buffer.js';
 import type { Store } from './store.js';
 
 const LIMIT = 50;
@@ -109,7 +112,7 @@ export class Browser {
     }
   }
 
-  /** First the lanes, highest priority first, then the log. */
+  /** First the lanes, highest priority first, then those of single nodes, then the log. */
   async #walkWaiting(
     shard: Shard,
     topic: Topic,
@@ -119,26 +122,39 @@ export class Browser {
   ): Promise<Step> {
     const at = cursor || 'lane-9-';
     if (at.startsWith('log-')) return walkLog(topic, kind, numberIn(at.slice(4)), limit);
+    if (at.startsWith('node-')) return this.#walkNodes(topic, kind, at.slice(5), limit);
     const [, priorityText = '', from = ''] = /^lane-(\d)-([0-9a-f]*)$/.exec(at) ?? [];
     if (priorityText === '') throw badCursor(cursor);
     const priority = Number(priorityText);
-    const nextLane = priority > 0 ? `lane-${priority - 1}-` : 'log-0';
+    const nextLane = priority > 0 ? `lane-${priority - 1}-` : 'node-';
     if (topic.entries === 0) return { found: [], next: 'log-0' };
     const prefix = lanePrefix(shard.id, topic.id, priority);
     const split = prefix + u48(this.store.options.clock.now() + 1);
     const [start, end] = kind === 'ready' ? [prefix, split] : [split, after(prefix)];
-    const begin = from === '' ? start : Buffer.from(from, 'hex').toString('latin1');
+    const begin = from === '' ? start : keyOf(from);
     if (!begin.startsWith(prefix)) throw badCursor(cursor);
     const page = await this.store.scan({ start: begin, end, limit });
-    const found = page.records
-      .map(([key, value]) => ({
-        seq: readU48(key, DUE_SEQ_AT),
-        entry: records.EntryRecord.decode(value),
-      }))
-      .filter(({ seq }) => topic.stateInMemory(seq) !== 'leased');
-    const next =
-      page.next && `lane-${priority}-${Buffer.from(page.next, 'latin1').toString('hex')}`;
-    return { found, next: next ?? nextLane };
+    const next = page.next && `lane-${priority}-${hexOf(page.next)}`;
+    return { found: waitingIn(topic, page), next: next ?? nextLane };
+  }
+
+  /** Deliveries that are for one node only, in whatever order: there are few. */
+  async #walkNodes(
+    topic: Topic,
+    kind: 'ready' | 'unmatured',
+    from: string,
+    limit: number,
+  ): Promise<Step> {
+    const prefix = topicPrefix('N', topic.shard, topic.id);
+    const start = from === '' ? prefix : keyOf(from);
+    if (!start.startsWith(prefix)) throw badCursor(`node-${from}`);
+    const now = this.store.options.clock.now();
+    const page = await this.store.scan({ start, end: after(prefix), limit });
+    const isWanted = ([key]: [string, Uint8Array]): boolean =>
+      dueIn(key) <= now === (kind === 'ready');
+    const wanted = { ...page, records: page.records.filter(isWanted) };
+    const next = page.next && `node-${hexOf(page.next)}`;
+    return { found: waitingIn(topic, wanted), next: next ?? 'log-0' };
   }
 
   async #walkEntries(
@@ -217,9 +233,7 @@ export class Browser {
   async #scheduledEntry(topic: Topic, seq: number): Promise<records.EntryRecord | undefined> {
     const where = await this.store.get(entryKey('S', topic.shard, topic.id, seq));
     if (where === undefined) return undefined;
-    const lane = lanePrefix(topic.shard, topic.id, where[0] as number);
-    const due = Buffer.from(where.subarray(1)).toString('latin1');
-    const bytes = await this.store.get(lane + due + u48(seq));
+    const bytes = await this.store.get(dueKeyOf(topic.shard, topic.id, seq, where));
     return bytes && records.EntryRecord.decode(bytes);
   }
 
@@ -266,6 +280,7 @@ function describe(
   entry: records.EntryRecord | undefined,
 ): storage.Delivery {
   const lease = state === DeliveryState.LEASED ? topic.leaseOf(seq) : undefined;
+  const waits = state === DeliveryState.READY || state === DeliveryState.SCHEDULED;
   return storage.Delivery.fromPartial({
     jobId: shard.idOf(acceptedAtMs, seq),
     queue: shard.queue,
@@ -279,7 +294,19 @@ function describe(
     errorCode: entry?.errorCode ?? '',
     error: entry?.error ?? '',
     consumer: lease?.grant.holder.name ?? '',
+    node: entry?.node ?? '',
+    nodeAway: waits && entry !== undefined && entry.node !== '' && topic.isAway(entry.node),
   });
+}
+
+const hexOf = (key: string): string => Buffer.from(key, 'latin1').toString('hex');
+const keyOf = (hex: string): string => Buffer.from(hex, 'hex').toString('latin1');
+
+/** The entries of a page of a lane that nobody has leased. */
+function waitingIn(topic: Topic, { records: all }: Pick<Page, 'records'>): Found[] {
+  return all
+    .map(([key, value]) => ({ seq: seqIn(key), entry: records.EntryRecord.decode(value) }))
+    .filter(({ seq }) => topic.stateInMemory(seq) !== 'leased');
 }
 
 function walkLog(topic: Topic, kind: 'ready' | 'unmatured', from: number, limit: number): Step {

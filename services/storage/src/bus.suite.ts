@@ -146,7 +146,7 @@ export class TestBus {
   }
 
   async configure(...queues: keeper.QueueConfig[]): Promise<void> {
-    await this.store.configure({ release: 0, queues, schedules: [] });
+    await this.store.configure({ release: 0, queues, schedules: [], sources: [] });
     await this.rest();
   }
 
@@ -182,10 +182,15 @@ export class TestBus {
     return new Promise((reply) => this.store.append({ request, reply }));
   }
 
-  async consumer(queueName: string, topicName: string, credits = 100): Promise<Consumer> {
+  async consumer(
+    queueName: string,
+    topicName: string,
+    credits = 100,
+    node = '',
+  ): Promise<Consumer> {
     const { delivery } = this.store;
     const runs: common.JobRun[] = [];
-    const session = delivery.openSession('test', (response) => runs.push(...response.runs));
+    const session = delivery.openSession('test', node, (response) => runs.push(...response.runs));
     const request = (more: Partial<storage.DeliverRequest>): Promise<void> => {
       delivery.handle(session, storage.DeliverRequest.fromPartial(more));
       return this.rest();

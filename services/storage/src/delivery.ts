@@ -23,6 +23,7 @@ export class Delivery {
     this.#sessions = new Sessions({
       findTopic: (queue, topic) => store.topic(queue, topic),
       touch: (topic) => this.touch(topic),
+      now: () => store.options.clock.now(),
     });
     this.#fetching = new Fetching({
       clock: store.options.clock,
@@ -46,9 +47,14 @@ export class Delivery {
     });
   }
 
-  openSession(name: string, send: (response: storage.DeliverResponse) => void): Session {
+  /** `node`: where the dispatcher stands; empty if it does not say. */
+  openSession(
+    name: string,
+    node: string,
+    send: (response: storage.DeliverResponse) => void,
+  ): Session {
     this.#timekeeper.start();
-    return this.#sessions.open(name, send);
+    return this.#sessions.open(name, node, send);
   }
 
   /** What a dispatcher says: outcomes first, because they free credits for its new subscriptions. */
@@ -68,6 +74,9 @@ export class Delivery {
   /** The configuration has changed. */
   configured(): void {
     this.#sessions.configured();
+    const now = this.store.options.clock.now();
+    for (const shard of this.store.shards.values())
+      for (const topic of shard.topics.values()) topic.nodesKnown(now);
     this.#touchWaiting();
     this.pumpAll();
   }
@@ -152,7 +161,8 @@ export class Delivery {
 
   async #fetchNow(topic: Topic, request: storage.FetchRequest): Promise<common.JobRun[]> {
     if (this.store.committer.failing) return [];
-    const holder: Holder = { name: request.consumer || 'fetch', fetching: true, leased: 0 };
+    const name = request.consumer || 'fetch';
+    const holder: Holder = { name, node: '', fetching: true, leased: 0 };
     this.#timekeeper.advance(topic);
     const now = this.store.options.clock.now();
     const max = Math.max(1, request.maxJobs);

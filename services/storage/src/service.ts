@@ -1,7 +1,9 @@
+import { authorOf } from '@malabar/access';
 import type { storage } from '@malabar/contracts';
 import { BusError, Channel } from '@malabar/core';
 import type { Implementation } from '@malabar/rpc';
 import type { Browser } from './browse.js';
+import { discard } from './discard.js';
 import { replay } from './replay.js';
 import type { Session } from './sessions.js';
 import type { Store } from './store.js';
@@ -23,6 +25,13 @@ export function createStorageService(
     listJobs: (request) => browser.list(request),
     getJob: (request) => browser.job(request.jobId),
     replay: (request) => replay(store, browser, request),
+    async discard({ reason, ...request }, context) {
+      const by = authorOf(context);
+      const why = `discarded by ${by.name}${reason === '' ? '' : `: ${reason}`}`;
+      const answer = await discard(store, browser, { ...request, reason: why });
+      store.options.log.info({ ...request, ...answer, reason, by }, 'jobs were taken back');
+      return answer;
+    },
     verify: async function* (request) {
       let last = { jobs: 0, deliveries: 0, problems: [] as string[] };
       for await (const findings of verify(store, request.queue)) {
@@ -70,9 +79,9 @@ function deliver(
   const out = new Channel<storage.DeliverResponse>(close);
   const read = async (): Promise<void> => {
     for await (const request of requests) {
-      session ??= store.delivery.openSession(request.dispatcher || 'dispatcher', (response) =>
-        out.push(response),
-      );
+      const { dispatcher, node } = request;
+      const send = (response: storage.DeliverResponse): void => out.push(response);
+      session ??= store.delivery.openSession(dispatcher || 'dispatcher', node, send);
       store.delivery.handle(session, request);
     }
   };
@@ -110,6 +119,7 @@ function queueStats(store: Store, queue: string): storage.QueueStats[] {
       paused: topic.config.paused,
       detached: topic.detachedAt !== undefined,
       dispatchers: store.delivery.subscriberCount(topic),
+      nodesAway: topic.nodesAway,
     })),
   }));
 }

@@ -24,6 +24,7 @@ export class Session {
 
   constructor(
     readonly name: string,
+    readonly node: string,
     private readonly send: (response: storage.DeliverResponse) => void,
   ) {}
 
@@ -53,6 +54,8 @@ export interface SessionsOptions {
   findTopic(queue: string, topic: string): Topic;
   /** The topic may have something to give to somebody now. */
   touch(topic: Topic): void;
+  /** Unix milliseconds. */
+  now(): number;
 }
 
 /** Who is connected and subscribed to what, and how a topic's concurrency is divided among them. */
@@ -62,8 +65,9 @@ export class Sessions {
 
   constructor(private readonly options: SessionsOptions) {}
 
-  open(name: string, send: (response: storage.DeliverResponse) => void): Session {
-    const session = new Session(name, send);
+  /** `node`: where the dispatcher stands; empty if it does not say. */
+  open(name: string, node: string, send: (response: storage.DeliverResponse) => void): Session {
+    const session = new Session(name, node, send);
     this.#sessions.add(session);
     return session;
   }
@@ -92,6 +96,7 @@ export class Sessions {
       topicName: wish.topic,
       session,
       name: session.name,
+      node: session.node,
       fetching: false,
       credits: wish.credits,
       leased: 0,
@@ -141,6 +146,7 @@ export class Sessions {
       const topic = this.options.findTopic(subscriber.queue, subscriber.topicName);
       subscriber.topic = topic;
       this.#byTopic.set(topic, [...this.of(topic), subscriber]);
+      if (subscriber.node !== '') topic.nodeCame(subscriber.node);
       this.#divide(topic);
       this.options.touch(topic);
     } catch (error) {
@@ -151,7 +157,10 @@ export class Sessions {
   #detach(subscriber: Subscriber): void {
     const { topic } = subscriber;
     if (topic === undefined) return;
-    const rest = this.of(topic).filter((one) => one !== subscriber);
+    const before = this.of(topic);
+    const rest = before.filter((one) => one !== subscriber);
+    if (rest.length < before.length && subscriber.node !== '')
+      topic.nodeLeft(subscriber.node, this.options.now());
     if (rest.length > 0) this.#byTopic.set(topic, rest);
     else this.#byTopic.delete(topic);
     this.#divide(topic);
@@ -162,9 +171,10 @@ export class Sessions {
   #divide(topic: Topic): void {
     const subscribers = this.of(topic);
     const { length } = subscribers;
-    const { concurrency } = topic.config;
+    const { concurrency, concurrencyEach } = topic.config;
     subscribers.forEach((subscriber, i) => {
-      const share = Math.floor(concurrency / length) + (i < concurrency % length ? 1 : 0);
+      const part = Math.floor(concurrency / length) + (i < concurrency % length ? 1 : 0);
+      const share = concurrencyEach ? concurrency : part;
       if (share === subscriber.share) return;
       subscriber.share = share;
       subscriber.session.share(subscriber.id, share);

@@ -2,7 +2,7 @@ import { common, keeper, records, storage } from '@malabar/contracts';
 import { BusError, type Clock } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import { Committer } from './committer.js';
-import { after, readU16, storeKey, topicKey } from './core/keys.js';
+import { after, nodeIn, readU16, storeKey, topicKey, topicPrefix } from './core/keys.js';
 import type { Lease, LeaseTable } from './core/lease.js';
 import { decodeRecord } from './core/log-record.js';
 import { isWanted } from './core/result.js';
@@ -290,8 +290,23 @@ export class Store {
         throw new BusError('CORRUPT', `the state of topic '${record.queue}/${name}' is missing`);
       // Until the configuration arrives the topic rests with what it has.
       const config = DORMANT(name);
-      shard.addTopic(topicId, config, records.TopicRecord.decode(bytes));
+      const topic = records.TopicRecord.decode(bytes);
+      const nodes = topic.entries === 0 ? undefined : await this.#nodesOf(id, topicId);
+      shard.addTopic(topicId, config, topic, nodes);
     }
+  }
+
+  /** How many entries of a topic are for one node only, by node. */
+  async #nodesOf(shard: number, topic: number): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    const prefix = topicPrefix('N', shard, topic);
+    let start: string | undefined = prefix;
+    while (start !== undefined) {
+      const page: Page = await this.scan({ start, end: after(prefix), limit: 1000 });
+      for (const [key] of page.records) counts.set(nodeIn(key), (counts.get(nodeIn(key)) ?? 0) + 1);
+      start = page.next;
+    }
+    return counts;
   }
 
   #shardFor(queue: string): Shard {

@@ -57,6 +57,8 @@ export class Timekeeper {
         log.error({ err }, 'cannot read the deliveries that are due');
       });
     }
+    // What has ended by itself has to become durable, and told.
+    if (topic.dirty) store.committer.dirty();
     if (topic.unmaturedFrom === undefined || topic.config.delayMs === 0) return;
     this.#mature(topic).catch((err) => log.error({ err }, 'cannot read the age of jobs'));
   }

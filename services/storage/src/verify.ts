@@ -1,5 +1,5 @@
 import type { BusError } from '@malabar/core';
-import { after, DUE_SEQ_AT, ENTRY_SEQ_AT, readU48, survivorKey, topicPrefix } from './core/keys.js';
+import { after, ENTRY_SEQ_AT, readU48, seqIn, survivorKey, topicPrefix } from './core/keys.js';
 import { decodeRecord } from './core/log-record.js';
 import type { Shard } from './core/shard.js';
 import type { Topic } from './core/topic.js';
@@ -81,14 +81,16 @@ function fingerprint(topic: Topic): string {
 }
 
 async function checkTopic(store: Store, shard: Shard, topic: Topic): Promise<string[]> {
-  const seqs = async (letter: string, at: number): Promise<number[]> => {
+  const keys = async (letter: string): Promise<string[]> => {
     const prefix = topicPrefix(letter, shard.id, topic.id);
-    return (await store.scanAll(prefix, after(prefix))).map(([key]) => readU48(key, at));
+    return (await store.scanAll(prefix, after(prefix))).map(([key]) => key);
   };
-  const scheduled = await seqs('S', ENTRY_SEQ_AT);
-  const inLanes = await seqs('L', DUE_SEQ_AT);
-  const dead = await seqs('D', ENTRY_SEQ_AT);
-  const discarded = await seqs('X', ENTRY_SEQ_AT);
+  const seqs = async (letter: string): Promise<number[]> =>
+    (await keys(letter)).map((key) => readU48(key, ENTRY_SEQ_AT));
+  const scheduled = await seqs('S');
+  const inLanes = [...(await keys('L')), ...(await keys('N'))].map(seqIn);
+  const dead = await seqs('D');
+  const discarded = await seqs('X');
   return [
     ...checkSets(topic, scheduled, inLanes, dead, discarded),
     ...checkCounters(topic, scheduled, dead),

@@ -113,7 +113,7 @@ function resumeCommand(context: CommandContext): Command {
 }
 
 const listTargets = (bus: Bus, timeoutMs: number) =>
-  askDispatchers(bus, (client) => client.listTargets({}, { timeoutMs }));
+  askDispatchers(bus, (client) => client.listTargets({ queue: '' }, { timeoutMs }));
 
 async function find(bus: Bus, node: string, timeoutMs: number): Promise<Answer<Listed>> {
   const { answers, silent } = await listTargets(bus, timeoutMs);

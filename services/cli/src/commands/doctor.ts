@@ -93,7 +93,7 @@ async function lookAtBus(bus: Bus, timeoutMs: number): Promise<Finding[]> {
   if (has('dispatcher')) {
     const look = async (): Promise<Finding[]> => {
       const { answers, silent } = await askDispatchers(bus, (client) =>
-        client.listTargets({}, { timeoutMs }),
+        client.listTargets({ queue: '' }, { timeoutMs }),
       );
       const away = silent.map((line) => wrong('dispatcher', line, 'see the log of its process'));
       return [...away, ...checkDelivery(answers.map(({ answer }) => answer))];

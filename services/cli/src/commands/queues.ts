@@ -42,7 +42,9 @@ async function whyWaiting(
   timeoutMs: number,
 ): Promise<Reasons> {
   if (!queues.some(({ topics }) => topics.some(({ ready }) => ready > 0))) return new Map();
-  const { answers } = await askDispatchers(bus, (client) => client.listTargets({}, { timeoutMs }));
+  const { answers } = await askDispatchers(bus, (client) =>
+    client.listTargets({ queue: '' }, { timeoutMs }),
+  );
   const topics = byTopic(answers.flatMap(({ answer }) => answer.targets));
   const reasons = [...topics].map(([path, statuses]) => [path, whyBlocked(statuses)] as const);
   return new Map(reasons.filter(([, reason]) => reason !== ''));

@@ -45,7 +45,7 @@ async function deliveryOf(
 ): Promise<Finding[]> {
   const client = connect(dispatcher.DispatcherServiceDefinition, { address, token, tls });
   try {
-    return checkDelivery([await client.listTargets({}, { timeoutMs })]);
+    return checkDelivery([await client.listTargets({ queue: '' }, { timeoutMs })]);
   } catch {
     // That it does not answer has been said.
     return [];

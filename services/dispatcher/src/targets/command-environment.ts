@@ -24,6 +24,7 @@ export function commandEnvironment({
     ...base,
     ...own,
     ...headerVariables(job.headers),
+    ...partVariables(job.headers),
     ...(isVariable(job.traceParent) && job.traceParent ? { TRACEPARENT: job.traceParent } : {}),
     MALABAR_JOB_ID: attempt.jobId,
     MALABAR_QUEUE: attempt.queue,
@@ -46,6 +47,13 @@ function headerVariables(headers: Readonly<Record<string, string>>): Record<stri
   }
   if (leftOut > 0) variables.MALABAR_HEADERS_LEFT_OUT = String(leftOut);
   return variables;
+}
+
+/** Of a run on many nodes: which part of it this is. */
+function partVariables(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const { 'malabar-node': node, 'malabar-index': index, 'malabar-total': total } = headers;
+  if (node === undefined || index === undefined || total === undefined) return {};
+  return { MALABAR_NODE: node, MALABAR_INDEX: index, MALABAR_TOTAL: total };
 }
 
 const isVariable = (value: string): boolean => !value.includes('\0');

@@ -9,6 +9,7 @@ import type { Key } from '../engine.js';
  *   T shard topic                       TopicRecord
  *   S shard topic seq                   EntryRecord of a scheduled delivery
  *   L shard topic priority due seq      (empty) the order in which scheduled deliveries come due
+ *   N shard topic node priority due seq the same for scheduled deliveries that are for one node only
  *   D shard topic seq                   EntryRecord of a dead delivery
  *   X shard topic seq                   EntryRecord of a discarded delivery
  *   A shard topic seq attempt           AttemptRecord
@@ -65,18 +66,29 @@ export type EntryLetter = 'S' | 'D' | 'X';
 /** Where the sequence number lies in a key of S, D, X and A. */
 export const ENTRY_SEQ_AT = 5;
 
-/** Priorities 0 to 9; a higher one sorts first. */
-export const lanePrefix = (shard: number, topic: number, priority: number): Key =>
-  topicPrefix('L', shard, topic) + String.fromCharCode(9 - priority);
-export const dueKey = (
-  shard: number,
-  topic: number,
-  priority: number,
-  dueAtMs: number,
-  seq: number,
-): Key => lanePrefix(shard, topic, priority) + u48(dueAtMs) + u48(seq);
-export const DUE_AT = 6;
-export const DUE_SEQ_AT = 12;
+/** Where all deliveries lie that are for this node only. */
+export function nodePrefix(shard: number, topic: number, node: string): Key {
+  const name = utf8(node);
+  return topicPrefix('N', shard, topic) + u16(name.length) + name;
+}
+
+/** The node of a key behind `nodePrefix`. */
+export function nodeIn(key: Key): string {
+  const name = key.slice(NODE_AT + 2, NODE_AT + 2 + readU16(key, NODE_AT));
+  return Buffer.from(name, 'latin1').toString('utf8');
+}
+const NODE_AT = 5;
+
+/** Priorities 0 to 9; a higher one sorts first. `node`: the one that the lane is for, empty for any. */
+export const lanePrefix = (shard: number, topic: number, priority: number, node = ''): Key =>
+  (node === '' ? topicPrefix('L', shard, topic) : nodePrefix(shard, topic, node)) +
+  String.fromCharCode(9 - priority);
+/** `lane` is the prefix of one. */
+export const dueKey = (lane: Key, dueAtMs: number, seq: number): Key =>
+  lane + u48(dueAtMs) + u48(seq);
+/** What a key of any lane ends with. */
+export const dueIn = (key: Key): number => readU48(key, key.length - 12);
+export const seqIn = (key: Key): number => readU48(key, key.length - 6);
 
 export const attemptPrefix = (shard: number, topic: number, seq: number): Key =>
   topicPrefix('A', shard, topic) + u48(seq);

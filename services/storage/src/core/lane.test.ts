@@ -2,7 +2,7 @@ import { records } from '@malabar/contracts';
 import { seededRandom } from '@malabar/testkit';
 import { expect, test } from 'vitest';
 import { Disk } from '../sim/disk.suite.js';
-import { dueKey } from './keys.js';
+import { dueKey, lanePrefix } from './keys.js';
 import { type Entry, Lane, type LaneScan } from './lane.js';
 import { WriteBuffer } from './write-buffer.js';
 
@@ -10,7 +10,8 @@ const entry = (seq: number, dueAtMs: number): Entry => ({
   seq,
   record: records.EntryRecord.fromPartial({ dueAtMs }),
 });
-const keyOf = ({ seq, record }: Entry): string => dueKey(0, 0, 0, record.dueAtMs, seq);
+const LANE = lanePrefix(0, 0, 0);
+const keyOf = ({ seq, record }: Entry): string => dueKey(LANE, record.dueAtMs, seq);
 
 /** A lane over a disk whose commits and reads take as long as the dice say, beside all entries in a map. */
 class LaneWorld {
@@ -19,9 +20,7 @@ class LaneWorld {
   readonly entries = new Map<number, Entry>();
   readonly leased = new Map<number, Entry>();
   readonly lane = new Lane(
-    0,
-    0,
-    0,
+    LANE,
     (seq) => this.leased.has(seq),
     () => true,
   );
@@ -197,9 +196,7 @@ test('an entry of an append that does not count yet is not given out twice when 
   const world = new LaneWorld(seededRandom(9));
   let appended = false;
   const lane = new Lane(
-    0,
-    0,
-    0,
+    LANE,
     () => false,
     () => appended,
   );
@@ -217,9 +214,7 @@ test('an entry of an append that does not count yet is not given out twice when 
 
 test('a read that failed is tried again', () => {
   const lane = new Lane(
-    0,
-    0,
-    0,
+    LANE,
     () => false,
     () => true,
   );
@@ -229,9 +224,7 @@ test('a read that failed is tried again', () => {
 
 test('it says when the next entry comes due', () => {
   const lane = new Lane(
-    0,
-    0,
-    0,
+    LANE,
     () => false,
     () => true,
   );

@@ -1,6 +1,6 @@
 import { records } from '@malabar/contracts';
 import type { Key, KeyRange } from '../engine.js';
-import { after, DUE_AT, DUE_SEQ_AT, dueKey, lanePrefix, readU48, SEQ_MAX, u48 } from './keys.js';
+import { after, dueIn, dueKey, SEQ_MAX, seqIn, u48 } from './keys.js';
 import type { Page } from './write-buffer.js';
 
 /** A delivery that has left the log's order: delayed, to be retried, or of a higher priority. */
@@ -12,6 +12,8 @@ export interface Entry {
 /** Entries that a lane holds in memory after a load; twice as many make it drop its tail. */
 const WINDOW = 1024;
 const COUNT_LIMIT = 8192;
+/** How often a lane is looked through for what has ended, and counted beyond its window. */
+const LOOK_MS = 250;
 
 /** A point in a lane's order. */
 interface Mark {
@@ -42,16 +44,19 @@ export class Lane {
   /** Entries up to here are in `dueCount`. Never ahead of the clock. */
   #counted: Mark = { dueAtMs: -1, seq: -1 };
   #scanning = false;
+  /** Nothing in the window ends before. */
+  #endMs = Infinity;
+  #lookedAtMs = -Infinity;
   /** Entries whose time has come, leased ones included. */
   dueCount = 0;
 
   constructor(
-    readonly shard: number,
-    readonly topic: number,
-    readonly priority: number,
+    private readonly prefix: Key,
     private readonly isLeased: (seq: number) => boolean,
     /** Whether the job is part of the log: a read may see the entries of an append before it counts. */
     private readonly isAppended: (seq: number) => boolean,
+    /** When an entry is not to be delivered any more; Infinity for never. */
+    private readonly endOf: (record: records.EntryRecord) => number = () => Infinity,
   ) {}
 
   /** A lane that is known to be empty needs no first read. */
@@ -66,6 +71,7 @@ export class Lane {
     if (!again && !before(this.#counted, mark)) this.dueCount++;
     if (this.#horizon !== undefined && before(this.#horizon, mark)) return;
     this.#window.splice(this.#position(mark), 0, entry);
+    this.#endMs = Math.min(this.#endMs, this.endOf(entry.record));
     if (this.#window.length > 2 * WINDOW) this.#truncate();
   }
 
@@ -74,24 +80,66 @@ export class Lane {
     if (!before(this.#counted, markOf(entry))) this.dueCount--;
   }
 
-  /** The next entry whose time has come; it leaves the window until it is inserted again. */
-  take(): Entry | undefined {
-    const entry = this.#window[0];
-    if (entry === undefined || before(this.#counted, markOf(entry))) return undefined;
-    this.#window.shift();
-    return entry;
+  /** An entry that nobody has taken goes. */
+  withdraw(entry: Entry): void {
+    const at = this.#position(markOf(entry));
+    if (this.#window[at]?.seq === entry.seq) this.#window.splice(at, 1);
+    this.removed(entry);
   }
 
-  get takable(): boolean {
+  /** The next entry whose time has come; it leaves the window until it is inserted again. */
+  take(): Entry | undefined {
+    const { head } = this;
+    if (head !== undefined) this.#window.shift();
+    return head;
+  }
+
+  /** What `take` would take. */
+  get head(): Entry | undefined {
     const entry = this.#window[0];
-    return entry !== undefined && !before(this.#counted, markOf(entry));
+    return entry === undefined || before(this.#counted, markOf(entry)) ? undefined : entry;
   }
 
   /** When the next entry that waits in memory comes due; undefined if none does. */
   nextDueAtMs(): number | undefined {
     if (this.#window.length === 0) return undefined;
-    const i = this.#position({ dueAtMs: this.#counted.dueAtMs, seq: this.#counted.seq + 1 });
-    return this.#window[i]?.record.dueAtMs ?? this.#horizon?.dueAtMs;
+    const next = this.#window[this.#countedEnd()];
+    if (next !== undefined) return next.record.dueAtMs;
+    const [from, behind] = [this.#counted.dueAtMs, this.#horizon?.dueAtMs];
+    // All of the window is due and nobody takes it: what comes due behind it is counted now and then.
+    return behind !== undefined && behind <= from ? from + LOOK_MS : behind;
+  }
+
+  /** When to look for ended entries next; undefined if none in memory ends. */
+  nextEndMs(): number | undefined {
+    return this.#endMs === Infinity ? undefined : Math.max(this.#endMs, this.#lookedAtMs + LOOK_MS);
+  }
+
+  /** `endOf` says something else now. */
+  endsChanged(): void {
+    this.#endMs = -Infinity;
+  }
+
+  /** Takes entries that came due and have ended, as far as memory knows them. */
+  takeEnded(now: number): Entry[] {
+    if (now < (this.nextEndMs() ?? Infinity)) return [];
+    this.#lookedAtMs = now;
+    this.#endMs = Infinity;
+    const countedEnd = this.#countedEnd();
+    const hasEnded = (entry: Entry, at: number): boolean => {
+      const endMs = Math.max(this.endOf(entry.record), entry.record.dueAtMs);
+      if (endMs <= now && at < countedEnd) return true;
+      this.#endMs = Math.min(this.#endMs, endMs);
+      return false;
+    };
+    const ended = new Set(this.#window.filter(hasEnded));
+    if (ended.size > 0) this.#window = this.#window.filter((entry) => !ended.has(entry));
+    return [...ended];
+  }
+
+  /** Index of the first window entry that is not counted as due. */
+  #countedEnd(): number {
+    return this.#position({ ...this.#counted, seq: this.#counted.seq + 1 });
   }
 
   /** Counts what has come due by `now`, as far as memory knows; returns what must be read, if anything. */
@@ -107,23 +155,20 @@ export class Lane {
   #countWindow(now: number): void {
     const to = { dueAtMs: now, seq: SEQ_MAX };
     if (!before(this.#counted, to)) return;
-    this.dueCount +=
-      this.#position(to) - this.#position({ ...this.#counted, seq: this.#counted.seq + 1 });
+    this.dueCount += this.#position(to) - this.#countedEnd();
     this.#counted = to;
   }
 
   #countScan(now: number): LaneScan {
     this.#scanning = true;
-    const prefix = lanePrefix(this.shard, this.topic, this.priority);
     const start = this.#behind(this.#counted);
-    const end = prefix + u48(now + 1);
+    const end = this.prefix + u48(now + 1);
     return {
       range: { start, end, limit: COUNT_LIMIT },
       failed: () => this.#endScan(),
       loaded: (page) => {
         this.#endScan();
-        for (const [key] of page.records)
-          if (this.isAppended(readU48(key, DUE_SEQ_AT))) this.dueCount++;
+        for (const [key] of page.records) if (this.isAppended(seqIn(key))) this.dueCount++;
         this.#counted =
           page.next === undefined ? { dueAtMs: now, seq: SEQ_MAX } : lastMark(page.next);
       },
@@ -132,11 +177,10 @@ export class Lane {
 
   #windowScan(): LaneScan {
     this.#scanning = true;
-    const prefix = lanePrefix(this.shard, this.topic, this.priority);
     const horizon = this.#horizon as Mark;
     const start = this.#behind(horizon);
     return {
-      range: { start, end: after(prefix), limit: WINDOW },
+      range: { start, end: after(this.prefix), limit: WINDOW },
       failed: () => this.#endScan(),
       loaded: (page) => {
         this.#endScan();
@@ -148,6 +192,7 @@ export class Lane {
           ...entries.filter(({ seq }) => this.isAppended(seq) && !this.isLeased(seq)),
         );
         this.#horizon = page.next === undefined ? undefined : lastMark(page.next);
+        this.endsChanged();
       },
     };
   }
@@ -157,11 +202,10 @@ export class Lane {
   }
 
   #behind(mark: Mark): Key {
-    const prefix = lanePrefix(this.shard, this.topic, this.priority);
-    if (mark.dueAtMs < 0) return prefix;
+    if (mark.dueAtMs < 0) return this.prefix;
     return mark.seq >= SEQ_MAX
-      ? prefix + u48(mark.dueAtMs + 1)
-      : dueKey(this.shard, this.topic, this.priority, mark.dueAtMs, mark.seq + 1);
+      ? this.prefix + u48(mark.dueAtMs + 1)
+      : dueKey(this.prefix, mark.dueAtMs, mark.seq + 1);
   }
 
   /** Index of the first window entry at or behind `mark`. */
@@ -184,10 +228,11 @@ export class Lane {
 
 /** The mark of the last record before a page's `next` key (which is that record's key and a zero byte). */
 function lastMark(next: Key): Mark {
-  return { dueAtMs: readU48(next, DUE_AT), seq: readU48(next, DUE_SEQ_AT) };
+  const key = next.slice(0, -1);
+  return { dueAtMs: dueIn(key), seq: seqIn(key) };
 }
 
 /** The entry that a record of the lane's order describes. */
 export function readEntry(key: Key, value: Uint8Array): Entry {
-  return { seq: readU48(key, DUE_SEQ_AT), record: records.EntryRecord.decode(value) };
+  return { seq: seqIn(key), record: records.EntryRecord.decode(value) };
 }

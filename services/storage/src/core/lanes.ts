@@ -1,43 +1,65 @@
 import { records } from '@malabar/contracts';
-import { dueKey, entryKey, u48 } from './keys.js';
+import type { Key } from '../engine.js';
+import { dueKey, entryKey, lanePrefix, readU48, u48 } from './keys.js';
 import { type Entry, Lane, type LaneScan } from './lane.js';
+import { LaneRow } from './lane-row.js';
+import { NodeRows } from './node-rows.js';
 import type { WriteBuffer } from './write-buffer.js';
 
-/** Priorities are 0 to 9. */
-export const PRIORITIES = 10;
+export interface LanesOptions {
+  shard: number;
+  topic: number;
+  /** Entries in the engine: waiting, due or leased. */
+  size: number;
+  /** Those of them that are for one node only, by node. */
+  nodes: ReadonlyMap<string, number>;
+  writes: WriteBuffer;
+  /** Whether a job is part of the log. */
+  isAppended(seq: number): boolean;
+}
+
+/** When a delivery is not to be begun any more; Infinity for never. */
+const expiryOf = ({ expiresAtMs }: records.EntryRecord): number => expiresAtMs || Infinity;
 
 /** The deliveries of one topic that have left the log's order, by priority and due time, on disk and in memory. */
 export class Lanes {
   /** Sequence numbers of entries that are leased now. */
   readonly leased = new Set<number>();
-  readonly #lanes: Array<Lane | undefined> = new Array(PRIORITIES).fill(undefined);
+  size: number;
+  /** Deliveries for whoever asks. */
+  readonly #anybody: LaneRow;
+  readonly nodes: NodeRows;
 
-  constructor(
-    private readonly shard: number,
-    private readonly topic: number,
-    /** Entries in the engine: waiting, due or leased. */
-    public size: number,
-    private readonly writes: WriteBuffer,
-    private readonly isAppended: (seq: number) => boolean,
-  ) {
-    if (size > 0) for (let p = 0; p < PRIORITIES; p++) this.#lanes[p] = this.#newLane(p);
+  constructor(private readonly options: LanesOptions) {
+    const { size, nodes } = options;
+    this.size = size;
+    this.#anybody = new LaneRow((priority) => this.#newLane('', priority, expiryOf));
+    if (size > 0) this.#anybody.load();
+    const newLane = (node: string, priority: number, goneOf: typeof expiryOf): Lane =>
+      this.#newLane(node, priority, (record) => Math.min(expiryOf(record), goneOf(record)));
+    this.nodes = new NodeRows(newLane, nodes);
   }
 
   /** Entries whose time has come, leased ones included. */
   get due(): number {
-    let due = 0;
-    for (const lane of this.#lanes) due += lane?.dueCount ?? 0;
+    let { due } = this.#anybody;
+    for (const row of this.#nodeRows) due += row.due;
     return due;
   }
 
-  /** Whether `take` would find something. */
+  /** Whether `take` would find something for somebody who may be there. */
   get takable(): boolean {
-    return this.#lanes.some((lane) => lane?.takable);
+    return this.#anybody.takable || (this.nodes.size > 0 && this.nodes.takable);
   }
 
-  /** The next entry of a priority whose time has come; it counts as leased until it ends or is given back. */
-  take(priority: number): Entry | undefined {
-    const entry = this.#lanes[priority]?.take();
+  /**
+   * The next entry of a priority whose time has come, for somebody who stands at `node`; it counts as
+   * leased until it ends or is given back.
+   */
+  take(priority: number, node: string): Entry | undefined {
+    const own = this.nodes.size === 0 ? undefined : this.nodes.row(node)?.lane(priority);
+    const common = this.#anybody.lane(priority);
+    const entry = (own !== undefined && isBefore(own.head, common?.head) ? own : common)?.take();
     if (entry !== undefined) this.leased.add(entry.seq);
     return entry;
   }
@@ -45,67 +67,93 @@ export class Lanes {
   /** A taken entry is ready again. */
   giveBack(entry: Entry): void {
     this.leased.delete(entry.seq);
-    this.#lanes[entry.record.priority]?.insert(entry, true);
+    this.#laneOf(entry)?.insert(entry, true);
   }
 
   /** A taken entry has ended or moves elsewhere. */
   remove(entry: Entry): void {
-    const { priority, dueAtMs } = entry.record;
     this.leased.delete(entry.seq);
-    this.#lanes[priority]?.removed(entry);
-    this.size--;
-    this.writes.delete(dueKey(this.shard, this.topic, priority, dueAtMs, entry.seq));
-    this.writes.delete(entryKey('S', this.shard, this.topic, entry.seq));
+    this.#laneOf(entry)?.removed(entry);
+    this.#forget(entry);
+  }
+
+  /** The same for an entry that nobody has taken. */
+  withdraw(entry: Entry): void {
+    this.#laneOf(entry)?.withdraw(entry);
+    this.#forget(entry);
   }
 
   /** A delivery leaves the log's order. */
   add(seq: number, record: records.EntryRecord, now: number): void {
-    for (const [key, value] of scheduleWrites(this.shard, this.topic, seq, record))
-      this.writes.put(key, value);
+    const { shard, topic, writes } = this.options;
+    for (const [key, value] of scheduleWrites(shard, topic, seq, record)) writes.put(key, value);
     this.added({ seq, record }, now);
   }
 
   /** The same for an entry whose records are in the engine already. */
   added(entry: Entry, now: number): void {
+    const { node } = entry.record;
     this.size++;
-    this.#lane(entry.record.priority, now).insert(entry);
+    const row = node === '' ? this.#anybody : this.nodes.grow(node, now);
+    row.added(entry, now);
   }
 
   /** Lets time pass; returns the reads that the lanes want. */
   advance(now: number): LaneScan[] {
     const scans: LaneScan[] = [];
     if (this.size === 0) return scans;
-    for (const lane of this.#lanes) {
-      const scan = lane?.advance(now);
-      if (scan) scans.push(scan);
-    }
+    this.#anybody.advance(now, scans);
+    for (const row of this.#nodeRows) row.advance(now, scans);
     return scans;
   }
 
-  /** When the next entry known to memory comes due. */
-  nextDueAtMs(): number | undefined {
-    let next: number | undefined;
-    if (this.size === 0) return next;
-    for (const lane of this.#lanes) {
-      const due = lane?.nextDueAtMs();
-      if (due !== undefined && (next === undefined || due < next)) next = due;
-    }
-    return next;
+  /** Entries whose end has come before anybody took them; they are still to be removed. */
+  takeEnded(now: number): Entry[] {
+    const ended: Entry[] = [];
+    if (this.size === 0) return ended;
+    this.#anybody.takeEnded(now, ended);
+    for (const row of this.#nodeRows) row.takeEnded(now, ended);
+    return ended;
   }
 
-  #lane(priority: number, now: number): Lane {
-    const known = this.#lanes[priority];
-    if (known) return known;
-    const lane = this.#newLane(priority);
-    lane.startEmpty(now);
-    this.#lanes[priority] = lane;
-    return lane;
+  /** When the next entry known to memory comes due, or with `ends` has to go. */
+  nextAtMs(ends: boolean): number | undefined {
+    if (this.size === 0) return undefined;
+    let next = this.#anybody.nextAtMs(ends);
+    for (const row of this.#nodeRows) next = Math.min(next, row.nextAtMs(ends));
+    return next === Infinity ? undefined : next;
   }
 
-  #newLane(priority: number): Lane {
+  get #nodeRows(): Iterable<LaneRow> {
+    return this.nodes.size === 0 ? NONE : this.nodes.rows;
+  }
+
+  #laneOf({ record: { node, priority } }: Entry): Lane | undefined {
+    return (node === '' ? this.#anybody : this.nodes.row(node))?.lane(priority);
+  }
+
+  #forget({ seq, record: { node, priority, dueAtMs } }: Entry): void {
+    const { shard, topic, writes } = this.options;
+    this.size--;
+    if (node !== '') this.nodes.shrink(node);
+    writes.delete(dueKey(lanePrefix(shard, topic, priority, node), dueAtMs, seq));
+    writes.delete(entryKey('S', shard, topic, seq));
+  }
+
+  #newLane(node: string, priority: number, endOf: typeof expiryOf): Lane {
+    const { shard, topic, isAppended } = this.options;
     const isLeased = (seq: number): boolean => this.leased.has(seq);
-    return new Lane(this.shard, this.topic, priority, isLeased, this.isAppended);
+    return new Lane(lanePrefix(shard, topic, priority, node), isLeased, isAppended, endOf);
   }
+}
+
+const NONE: readonly LaneRow[] = [];
+
+/** Whether the first of two lanes has the entry that came due earlier. */
+function isBefore(one: Entry | undefined, other: Entry | undefined): boolean {
+  if (one === undefined || other === undefined) return one !== undefined;
+  const laterMs = one.record.dueAtMs - other.record.dueAtMs;
+  return laterMs < 0 || (laterMs === 0 && one.seq < other.seq);
 }
 
 /** The two records of a scheduled delivery: by due time (all of it) and by sequence number (where to look). */
@@ -115,10 +163,20 @@ export function scheduleWrites(
   seq: number,
   record: records.EntryRecord,
 ): Array<[key: string, value: Uint8Array]> {
-  const { priority, dueAtMs } = record;
-  const where = Buffer.from(String.fromCharCode(priority) + u48(dueAtMs), 'latin1');
+  const { priority, dueAtMs, node } = record;
+  const at = Buffer.from(String.fromCharCode(priority) + u48(dueAtMs), 'latin1');
+  const where = node === '' ? at : Buffer.concat([at, Buffer.from(node, 'utf8')]);
+  const lane = lanePrefix(shard, topic, priority, node);
   return [
-    [dueKey(shard, topic, priority, dueAtMs, seq), records.EntryRecord.encode(record).finish()],
+    [dueKey(lane, dueAtMs, seq), records.EntryRecord.encode(record).finish()],
     [entryKey('S', shard, topic, seq), where],
   ];
+}
+
+/** Where a scheduled delivery lies, by the record that says it. */
+export function dueKeyOf(shard: number, topic: number, seq: number, where: Uint8Array): Key {
+  const bytes = Buffer.from(where);
+  const dueAtMs = readU48(bytes.toString('latin1', 1, 7), 0);
+  const node = bytes.toString('utf8', 7);
+  return dueKey(lanePrefix(shard, topic, bytes[0] as number, node), dueAtMs, seq);
 }

@@ -5,6 +5,8 @@ import type { Topic } from './topic.js';
 export interface Holder {
   /** For attempt histories. */
   readonly name: string;
+  /** Where it stands: it may get what is for this node only. Empty for nowhere. */
+  readonly node: string;
   /** Fetching consumers may bring the job's own lease time. */
   readonly fetching: boolean;
   leased: number;

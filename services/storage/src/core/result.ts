@@ -1,4 +1,4 @@
-import { common, keeper, type records } from '@malabar/contracts';
+import { common, keeper } from '@malabar/contracts';
 import type { Lease } from './lease.js';
 import type { Topic } from './topic.js';
 
@@ -66,15 +66,18 @@ export function endingOf({ grant }: Lease, outcome: common.Outcome, now: number)
   };
 }
 
-/** The end of a delivery that came too late. */
-export function discardedAfter({ attempts, errorCode }: records.EntryRecord): Ending {
+/** The end of a delivery that was not to be, after so many attempts. */
+export function discardedAfter(
+  why: { errorCode: string; error: string },
+  attempts: number,
+): Ending {
   return {
     attempt: attempts,
     startedAtMs: 0,
     durationMs: 0,
     consumer: '',
-    code: errorCode,
-    message: 'it expired before it was delivered',
+    code: why.errorCode,
+    message: why.error,
     output: '',
     exitCode: undefined,
   };

@@ -128,7 +128,7 @@ test('a job may ask to be refused when too many wait', () => {
 test('what was leased does not count as waiting', () => {
   const shard = newShard(queue('q', [topic('t')], { waitingMax: 2 }));
   stage(shard, [request(['a', 'b'])]);
-  shard.topics.get('t')?.lease({ name: 'c', fetching: false, leased: 0 }, 1, NOW);
+  shard.topics.get('t')?.lease({ name: 'c', node: '', fetching: false, leased: 0 }, 1, NOW);
   const { answers } = stage(shard, [request(['c', 'd'])]);
   expect(answers[0]?.exceptions.map(({ index }) => index)).toEqual([1]);
 });

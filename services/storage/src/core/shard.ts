@@ -9,8 +9,8 @@ import { type Special, Topic } from './topic.js';
 import type { StagedWrites, WriteBuffer } from './write-buffer.js';
 
 const IDEMPOTENCY_WINDOW_MS = 24 * 3_600_000;
-/** It is part of two keys, and lmdb takes keys up to 1978 bytes. */
-const IDEMPOTENCY_KEY_BYTES_MAX = 1024;
+/** They are parts of keys, and lmdb takes keys up to 1978 bytes. */
+const NAME_BYTES_MAX = 1024;
 
 /** One append on its way to a commit. */
 export interface AppendCall {
@@ -59,8 +59,15 @@ export class Shard {
     this.nextTopic = record.nextTopic;
   }
 
-  addTopic(id: number, config: keeper.TopicConfig, record: records.TopicRecord): Topic {
-    const topic = new Topic(this.id, id, config, record, this.tail, this.table, this.writes);
+  /** `nodes`: its entries that are for one node only, by node. */
+  addTopic(
+    id: number,
+    config: keeper.TopicConfig,
+    record: records.TopicRecord,
+    nodes?: ReadonlyMap<string, number>,
+  ): Topic {
+    const { tail, table, writes } = this;
+    const topic = new Topic(this.id, id, config, record, tail, table, writes, nodes);
     this.topics.set(config.name, topic);
     return topic;
   }
@@ -248,8 +255,10 @@ class Stage {
     config: keeper.QueueConfig,
   ): storage.AppendException | undefined {
     const key = options?.idempotencyKey ?? '';
-    if (Buffer.byteLength(key) > IDEMPOTENCY_KEY_BYTES_MAX)
-      return { index, duplicateOf: '', fault: keyTooLong() };
+    if (Buffer.byteLength(key) > NAME_BYTES_MAX)
+      return { index, duplicateOf: '', fault: tooLong('an idempotency key') };
+    if (Buffer.byteLength(options?.node ?? '') > NAME_BYTES_MAX)
+      return { index, duplicateOf: '', fault: tooLong('the name of a node') };
     const holder = key === '' ? undefined : this.keys.get(key);
     if (holder !== undefined && holder.expiresAtMs > this.acceptedAtMs) {
       const duplicateOf = this.shard.idOf(holder.acceptedAtMs, holder.seq);
@@ -290,6 +299,8 @@ class Stage {
         priority: Math.min(options.priority, 9),
         expiresAtMs: options.expiresAtMs,
         leaseMs: options.leaseMs,
+        node: options.node,
+        nodeWaitMs: options.nodeWaitMs,
       });
       const list = this.specials.get(topic) ?? [];
       list.push({ seq: this.tail, record });
@@ -300,8 +311,8 @@ class Stage {
   }
 }
 
-function keyTooLong(): { code: string; message: string } {
-  const message = `an idempotency key has at most ${IDEMPOTENCY_KEY_BYTES_MAX} bytes`;
+function tooLong(what: string): { code: string; message: string } {
+  const message = `${what} has at most ${NAME_BYTES_MAX} bytes`;
   return toFault(new BusError('INVALID', message));
 }
 
@@ -311,6 +322,7 @@ function isSpecial(options: storage.JobOptions): boolean {
     options.deliverAtMs > 0 ||
     options.priority > 0 ||
     options.expiresAtMs > 0 ||
-    options.leaseMs > 0
+    options.leaseMs > 0 ||
+    options.node !== ''
   );
 }

@@ -12,7 +12,7 @@ class TopicWorld {
   readonly table = { nextId: 1, leases: new Map<number, Lease>() };
   readonly writes = new WriteBuffer();
   readonly topic: Topic;
-  readonly holder: Holder = { name: 'c', fetching: false, leased: 0 };
+  readonly holder: Holder = { name: 'c', node: '', fetching: false, leased: 0 };
   now = NOW;
   tail = 0;
 
@@ -225,7 +225,7 @@ test('a fetching consumer gets the lease time that the job asks for, a stream th
     1: { leaseMs: 77 },
   });
   expect(world.lease(1)[0]?.leaseMs).toBe(20_000);
-  const fetching = { name: 'f', fetching: true, leased: 0 };
+  const fetching = { name: 'f', node: '', fetching: true, leased: 0 };
   expect(world.lease(1, fetching)[0]?.leaseMs).toBe(77);
 });
 
@@ -236,7 +236,7 @@ test('a topic that is fetched leases for its timeout, not a moment longer', () =
 
 test('when a holder goes, its leases return, and only its own', () => {
   const world = new TopicWorld().append(4, { 1: { priority: 1 } });
-  const other = { name: 'o', fetching: false, leased: 0 };
+  const other = { name: 'o', node: '', fetching: false, leased: 0 };
   world.lease(3);
   world.lease(1, other);
   world.topic.releaseAll(world.holder);

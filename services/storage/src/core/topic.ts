@@ -1,7 +1,8 @@
 import { common, keeper, records } from '@malabar/contracts';
 import { attemptKey, type EntryLetter, entryKey, TIME_MAX_MS, topicKey } from './keys.js';
 import type { Entry, LaneScan } from './lane.js';
-import { Lanes, PRIORITIES } from './lanes.js';
+import { PRIORITIES } from './lane-row.js';
+import { Lanes } from './lanes.js';
 import { acceptedAt, type Grant, type Holder, type Lease, type LeaseTable } from './lease.js';
 import { RangeSet } from './range-set.js';
 import { discardedAfter, type Ending, endingOf, isWanted } from './result.js';
@@ -23,7 +24,7 @@ export interface TopicCounts {
   discarded: number;
 }
 
-/** A job that must not be delivered in the log's order: it has a delay, a deadline or a priority. */
+/** A job that must not be delivered in the log's order: it has a delay, a deadline, a priority or a node. */
 export interface Special {
   seq: number;
   record: records.EntryRecord;
@@ -82,6 +83,8 @@ export class Topic {
     tail: number,
     private readonly table: LeaseTable,
     private readonly writes: WriteBuffer,
+    /** Entries that are for one node only, by node. */
+    nodes: ReadonlyMap<string, number> = new Map(),
   ) {
     this.config = config;
     this.floor = record.floor;
@@ -91,7 +94,7 @@ export class Topic {
     this.dead = record.dead;
     this.discarded = record.discarded;
     const isAppended = (seq: number): boolean => seq < this.#tail;
-    this.#lanes = new Lanes(shard, id, record.entries, writes, isAppended);
+    this.#lanes = new Lanes({ shard, topic: id, size: record.entries, nodes, writes, isAppended });
     this.detachedAt = record.detached ? record.detachedAt : undefined;
     this.#tail = tail;
     this.#cursor = record.floor;
@@ -181,7 +184,7 @@ export class Topic {
   #leaseLane(priority: number, ask: Ask, max: number): number {
     let taken = 0;
     while (taken < max) {
-      const entry = this.#lanes.take(priority);
+      const entry = this.#lanes.take(priority, ask.holder.node);
       if (entry === undefined) break;
       const { expiresAtMs } = entry.record;
       if (expiresAtMs > 0 && expiresAtMs <= ask.now) this.#expire(entry, ask.now);
@@ -393,14 +396,52 @@ export class Topic {
     else this.#lanes.remove(lease.grant.entry);
   }
 
-  /** An entry that came due after its job's end. */
+  /** An entry whose end has come before anybody began it. */
   #expire(entry: Entry, now: number): void {
     this.#lanes.remove(entry);
-    const record = { ...entry.record, sinceMs: now, errorCode: 'EXPIRED' };
-    this.writes.put(this.#key('X', entry.seq), records.EntryRecord.encode(record).finish());
+    const { expiresAtMs, node, nodeWaitMs } = entry.record;
+    const isOver = expiresAtMs > 0 && expiresAtMs <= now;
+    const why = isOver
+      ? { errorCode: 'EXPIRED', error: 'it expired before it was delivered' }
+      : { errorCode: 'NODE_AWAY', error: `node ${node} was away for ${nodeWaitMs} ms` };
+    this.#discard(entry.seq, { ...entry.record, ...why, sinceMs: now });
+    this.#tellDiscarded(entry.seq, why, entry.record.attempts);
+  }
+
+  /**
+   * Takes a delivery back that nobody works on: one that waits in the log's order, in a lane (`entry`)
+   * or is dead (`dead`). The caller has looked it up in this very moment.
+   */
+  withdraw(
+    seq: number,
+    { entry, dead }: { entry?: records.EntryRecord; dead?: records.EntryRecord },
+    error: string,
+    now: number,
+  ): void {
+    const why = { errorCode: 'DISCARDED', error: error.slice(0, ERROR_SUMMARY) };
+    const known = entry ?? dead ?? records.EntryRecord.fromPartial({});
+    this.#discard(seq, { ...known, ...why, sinceMs: now });
+    if (entry !== undefined) this.#lanes.withdraw({ seq, record: entry });
+    else if (dead !== undefined) {
+      this.writes.delete(this.#key('D', seq));
+      this.dead--;
+    } else {
+      this.#returned = this.#returned.filter((one) => one !== seq);
+      this.#take(seq, seq + 1);
+    }
+    // The end of a dead one was told when it died, and of a topic that is gone nobody knows whom to tell.
+    if (dead === undefined && this.detachedAt === undefined)
+      this.#tellDiscarded(seq, why, known.attempts);
+  }
+
+  #discard(seq: number, record: records.EntryRecord): void {
+    this.writes.put(this.#key('X', seq), records.EntryRecord.encode(record).finish());
     this.discarded++;
     this.dirty = true;
-    this.#tell(entry.seq, DISCARDED, () => discardedAfter(record));
+  }
+
+  #tellDiscarded(seq: number, why: { errorCode: string; error: string }, attempts: number): void {
+    this.#tell(seq, DISCARDED, () => discardedAfter(why, attempts));
   }
 
   #bury(seq: number, record: records.EntryRecord): void {
@@ -429,12 +470,40 @@ export class Topic {
 
   /** Lets time pass for the lanes; returns the reads that they want. */
   advance(now: number): LaneScan[] {
-    return this.#lanes.advance(now);
+    const scans = this.#lanes.advance(now);
+    // One that rests would not tell whom it must.
+    if (this.active) for (const entry of this.#lanes.takeEnded(now)) this.#expire(entry, now);
+    return scans;
   }
 
-  /** When the next lane entry known to memory comes due. */
+  /** When the next lane entry known to memory comes due or has to go. */
   nextDueAtMs(): number | undefined {
-    return this.#lanes.nextDueAtMs();
+    return this.#lanes.nextAtMs(this.active);
+  }
+
+  // --- nodes --------------------------------------------------------------------------------------
+
+  /** Somebody who stands at this node has subscribed. */
+  nodeCame(node: string): void {
+    this.#lanes.nodes.came(node);
+  }
+
+  nodeLeft(node: string, now: number): void {
+    this.#lanes.nodes.left(node, now);
+  }
+
+  /** Whoever is there has had his chance to subscribe: nodes that are not seen now are away from now on. */
+  nodesKnown(now: number): void {
+    this.#lanes.nodes.known(now);
+  }
+
+  isAway(node: string): boolean {
+    return this.#lanes.nodes.isAway(node);
+  }
+
+  /** Nodes that are away while deliveries wait for them alone. */
+  get nodesAway(): string[] {
+    return this.#lanes.nodes.away;
   }
 
   /** The topic's record, with jobs that an append under way moves to lanes at once. */

@@ -50,6 +50,8 @@ export class Disk {
   epoch = 0;
   /** What it refuses to take. */
   full: 'nothing' | 'appends' | 'everything' = 'nothing';
+  /** Reads of ranges. */
+  scans = 0;
 
   apply(batch: WriteBatch): void {
     for (const entry of batch.appends) this.log.set(logKey(entry.shard, entry.firstSeq), entry);
@@ -81,6 +83,7 @@ export class Disk {
   }
 
   scan({ start, end, limit, reverse }: KeyRange): Array<[Key, Uint8Array]> {
+    this.scans++;
     const found: Array<[Key, Uint8Array]> = [];
     const step = reverse ? -1 : 1;
     for (let i = reverse ? this.state.position(end) - 1 : this.state.position(start); ; i += step) {

@@ -3,6 +3,8 @@ import type { Dice } from './dice.suite.js';
 
 export const QUEUES = ['a', 'b'] as const;
 export const TOPICS = ['x', 'y', 'z'] as const;
+/** Where dispatchers stand; at the last one not always. */
+export const NODES = ['n1', 'n2', 'n3'] as const;
 
 const { EXPONENTIAL, FIXED, LADDER } = keeper.Backoff;
 const { NOW, BEGINNING } = keeper.TopicStart;
@@ -83,6 +85,7 @@ export function wholeConfig(): keeper.BusConfig {
 export function anyOptions(dice: Dice, index: number, now: number): storage.JobOptions | undefined {
   if (dice.chance(0.55)) return undefined;
   const set = (probability: number): boolean => dice.chance(probability);
+  const node = set(0.2) ? dice.pick(NODES) : '';
   return storage.JobOptions.fromPartial({
     index,
     deliverAtMs: set(0.35) ? now + dice.pick([-50, 1, 200, 2_000, 60_000]) : 0,
@@ -92,5 +95,7 @@ export function anyOptions(dice: Dice, index: number, now: number): storage.JobO
     idempotencyWindowMs: dice.pick([0, 500, 30_000]),
     maxWaiting: set(0.1) ? dice.between(1, 5) : 0,
     leaseMs: set(0.1) ? dice.pick([700, 40_000]) : 0,
+    node,
+    nodeWaitMs: node === '' ? 0 : dice.pick(node === 'n3' ? [1, 20_000] : [0, 1, 600, 20_000]),
   });
 }

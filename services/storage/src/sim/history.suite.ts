@@ -1,7 +1,8 @@
 import { common, storage } from '@malabar/contracts';
 import { checkQuiet } from './checks.suite.js';
 import { Dice } from './dice.suite.js';
-import { QUEUES, TOPICS, wholeConfig } from './documents.suite.js';
+import { NODES, QUEUES, TOPICS, wholeConfig } from './documents.suite.js';
+import type { Stream } from './life.suite.js';
 import { takeStep } from './steps.suite.js';
 import { dueOf } from './words.suite.js';
 import { World, Wrong } from './world.suite.js';
@@ -50,27 +51,35 @@ async function drain(world: World): Promise<void> {
   world.config = wholeConfig();
   world.life.configure(world.config);
   await world.rest();
-  const stream = world.life.openStream('last');
-  const request = storage.DeliverRequest.fromPartial({ dispatcher: 'last' });
-  for (const queue of QUEUES)
-    for (const topic of TOPICS) {
-      const id = world.fresh();
-      stream.credits.set(id, 100);
-      request.subscribe.push({ id, queue, topic, credits: 100 });
-    }
-  world.life.store.delivery.handle(stream.session, request);
+  // Nobody stands at the last node: what is for it must end all the same.
+  const streams = NODES.slice(0, -1).map((node) => openLast(world, node));
   for (let round = 0; waiting(world).length > 0; round++) {
     if (round > ROUNDS_MAX) throw new Wrong(`never delivered: ${waiting(world).join(', ')}`);
     await world.rest();
     world.check();
-    sayDone(world, stream);
+    for (const stream of streams) sayDone(world, stream);
     world.jump(nextMs(world));
   }
   await checkQuiet(world);
 }
 
-function sayDone(world: World, stream: World['life']['streams'][number]): void {
-  const request = storage.DeliverRequest.fromPartial({ dispatcher: 'last' });
+/** A dispatcher that takes whatever it gets. */
+function openLast(world: World, node: string): Stream {
+  const stream = world.life.openStream(`last-${node}`, node);
+  const request = storage.DeliverRequest.fromPartial({ dispatcher: stream.name });
+  for (const queue of QUEUES)
+    for (const topic of TOPICS) {
+      const id = world.fresh();
+      stream.names.set(id, [queue, topic]);
+      stream.credits.set(id, 100);
+      request.subscribe.push({ id, queue, topic, credits: 100 });
+    }
+  world.life.store.delivery.handle(stream.session, request);
+  return stream;
+}
+
+function sayDone(world: World, stream: Stream): void {
+  const request = storage.DeliverRequest.fromPartial({ dispatcher: stream.name });
   for (const firstLeaseId of stream.held.splice(0)) {
     const outcome = { leaseId: firstLeaseId, kind: common.OutcomeKind.DONE };
     world.model.outcome(common.Outcome.fromPartial(outcome));

@@ -36,6 +36,7 @@ export interface FetchCall {
 export interface Stream {
   session: Session;
   name: string;
+  node: string;
   open: boolean;
   held: number[];
   credits: Map<number, number>;
@@ -83,6 +84,9 @@ export class Life {
   /** The owner's place was taken; nothing that this store says counts any more. */
   zombie = false;
   trimming = false;
+  readonly #openedAtMs: number;
+  /** When somebody of a node last left a topic. */
+  readonly #leftAtMs = new Map<string, number>();
 
   constructor(
     readonly model: Model,
@@ -92,6 +96,7 @@ export class Life {
     sabotage: Sabotage = {},
   ) {
     this.clock = new SimClock(time);
+    this.#openedAtMs = time.now;
     this.#engine = new SimEngine(disk, this.schedule, dice, {
       applied: () => this.#hear(() => model.applied()),
       refused: () => this.#hear(() => model.refused()),
@@ -162,9 +167,9 @@ export class Life {
     const { writes } = this.store;
     const put = writes.put.bind(writes);
     const remove = writes.delete.bind(writes);
-    // Only the discarding of a delivery writes an X, only its replay takes a D away.
+    // Only the discarding of a delivery writes an X, and only that and its replay take a D away.
     writes.put = (key, value) => {
-      if (key[0] === 'X') this.#hear(() => this.model.discarded(key));
+      if (key[0] === 'X') this.#hear(() => this.model.discarded(key, value));
       put(key, value);
     };
     writes.delete = (key) => {
@@ -189,8 +194,8 @@ export class Life {
       const { grant, seq } = lease;
       const ageKnown = (): boolean =>
         (grant.entry?.record.acceptedAtMs || acceptedAt(grant, seq)) > 0;
-      const { fetching } = holder;
-      const terms = { holder: name, fetching, askedMs, attempt, deadlineMs, ageKnown };
+      const { fetching, node } = holder;
+      const terms = { holder: name, node, fetching, askedMs, attempt, deadlineMs, ageKnown };
       this.model.grant(lease.id, place, terms);
       if (!holder.fetching) this.#checkCredits(name, holder as { id?: number });
     });
@@ -228,10 +233,10 @@ export class Life {
 
   // --- consumers ----------------------------------------------------------------------------------
 
-  openStream(name: string): Stream {
+  openStream(name: string, node = ''): Stream {
     const maps = { credits: new Map(), names: new Map() };
-    const stream = { name, open: true, held: [], ...maps } as unknown as Stream;
-    stream.session = this.store.delivery.openSession(name, (response) => {
+    const stream = { name, node, open: true, held: [], ...maps } as unknown as Stream;
+    stream.session = this.store.delivery.openSession(name, node, (response) => {
       if (stream.open)
         for (const run of response.runs)
           this.#told(stream.held, `${name}/${run.subscriptionId}`, run);
@@ -240,7 +245,27 @@ export class Life {
     return stream;
   }
 
+  /** No more of this subscription's topic. */
+  unsubscribed(stream: Stream, id: number): void {
+    const [queue, topic] = stream.names.get(id) ?? [];
+    stream.credits.set(id, 0);
+    this.#leftAtMs.set(`${stream.node} ${queue}/${topic}`, this.clock.now());
+  }
+
+  /** Since when nobody of a node is subscribed to a topic, at the earliest; undefined if somebody is. */
+  awaySinceMs(node: string, queue: string, topic: string): number | undefined {
+    const path = `${queue}/${topic}`;
+    const isThere = ({ open, node: at, names, credits }: Stream): boolean =>
+      open &&
+      at === node &&
+      [...names].some(([id, name]) => name.join('/') === path && credits.get(id) !== 0);
+    if (this.streams.some(isThere)) return undefined;
+    return Math.max(this.#openedAtMs, this.#leftAtMs.get(`${node} ${path}`) ?? 0);
+  }
+
   closeStream(stream: Stream): void {
+    for (const id of stream.credits.keys())
+      if (stream.credits.get(id) !== 0) this.unsubscribed(stream, id);
     stream.open = false;
     for (const id of stream.credits.keys()) this.model.released(`${stream.name}/${id}`);
     this.store.delivery.closeSession(stream.session);

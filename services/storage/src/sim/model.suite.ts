@@ -17,6 +17,7 @@ import {
   type ModelQueue,
   type ModelResult,
   type ModelTopic,
+  nodeOf,
   type Offer,
   pauseMs,
   resultOf,
@@ -49,6 +50,8 @@ export class Model extends Bus {
   ending = new Set<number>();
   /** Timers are being run. */
   inTimers = false;
+  /** Ids of jobs that somebody wants back. */
+  readonly takenBack = new Set<string>();
   /** How many of the changes are on the disk. */
   durableChanges = 0;
   #sealed: Sealed | undefined;
@@ -230,6 +233,10 @@ export class Model extends Bus {
       this.fail(`${where}: attempt ${lease.attempt} comes after ${kept.attempts}`);
     if (!delivery.topic.attached) this.fail(`${where} is leased, but the topic is removed`);
     if (delivery.topic.config.paused) this.fail(`${where} is leased, but the topic is paused`);
+    const node = nodeOf(delivery);
+    if (node !== '' && lease.node !== node)
+      this.fail(`${where} is for ${node}, but somebody of '${lease.node}' leases it`);
+    if (node !== '') this.saw('jobs of one node leased');
     const dueAtMs = dueOf(delivery);
     const now = this.view.now();
     if (dueAtMs > now) this.fail(`${where} is leased ${dueAtMs - now} ms before its time`);
@@ -310,6 +317,8 @@ export class Model extends Bus {
 
   replayed(key: string): undefined {
     const delivery = this.at(key);
+    // It was dead and is taken back.
+    if (delivery?.kept.state === 'discarded') return;
     if (delivery?.kept.state !== 'dead')
       return this.fail('a delivery is replayed that is not dead');
     this.saw('deliveries replayed');
@@ -323,14 +332,30 @@ export class Model extends Bus {
     });
   }
 
-  discarded(key: string): undefined {
+  discarded(key: string, value: Uint8Array): undefined {
+    this.syncConfig();
     const delivery = this.at(key);
-    const expiresAtMs = delivery?.job.options?.expiresAtMs || Number.POSITIVE_INFINITY;
-    if (delivery?.kept.state !== 'waiting' || delivery.lease || expiresAtMs > this.view.now())
-      return this.fail('a delivery is discarded that must not be');
-    this.saw('deliveries discarded');
-    this.tell(delivery, keeper.ResultStatus.DISCARDED, delivery.kept.attempts);
+    const { errorCode } = records.EntryRecord.decode(value);
+    if (delivery === undefined || delivery.lease || !this.#mayEnd(delivery, errorCode))
+      return this.fail(`a delivery is discarded that must not be: ${errorCode}`);
+    this.saw(`deliveries discarded: ${errorCode}`);
+    if (delivery.kept.state === 'waiting' && delivery.topic.attached)
+      this.tell(delivery, keeper.ResultStatus.DISCARDED, delivery.kept.attempts);
     this.change(delivery, { state: 'discarded' });
+  }
+
+  #mayEnd(delivery: ModelDelivery, errorCode: string): boolean {
+    const { job, topic, kept } = delivery;
+    const { expiresAtMs = 0, nodeWaitMs = 0 } = job.options ?? {};
+    const now = this.view.now();
+    if (errorCode === 'DISCARDED')
+      return this.takenBack.has(job.id) && (kept.state === 'waiting' || kept.state === 'dead');
+    if (kept.state !== 'waiting') return false;
+    if (errorCode === 'EXPIRED') return expiresAtMs > 0 && expiresAtMs <= now;
+    const node = nodeOf(delivery);
+    const awaySinceMs = this.view.awaySinceMs(node, job.queue.name, topic.name);
+    if (node === '' || nodeWaitMs === 0 || awaySinceMs === undefined) return false;
+    return Math.max(awaySinceMs, dueOf(delivery)) + nodeWaitMs <= now;
   }
 
   /** The process died: only what the disk holds is left. */

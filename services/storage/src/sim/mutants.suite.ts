@@ -1,5 +1,7 @@
 import { common, records } from '@malabar/contracts';
+import { Lanes } from '../core/lanes.js';
 import { rollRecords } from '../core/log-record.js';
+import { NodeRows } from '../core/node-rows.js';
 import { Topic } from '../core/topic.js';
 import type { Engine, WriteBatch } from '../engine.js';
 import type { Store } from '../store.js';
@@ -133,7 +135,76 @@ function forgetKeys(engine: Engine): Engine {
   };
 }
 
+/** Changes how the lanes of single nodes work. */
+function withNodes<K extends 'row' | 'came' | 'left'>(
+  method: K,
+  replace: (original: NodeRows[K]) => NodeRows[K],
+): () => () => void {
+  return () => {
+    const original = NodeRows.prototype[method];
+    NodeRows.prototype[method] = replace(original) as never;
+    return () => {
+      NodeRows.prototype[method] = original as never;
+    };
+  };
+}
+
 export const mutants: Mutant[] = [
+  {
+    name: 'whoever asks gets what is for one node',
+    arm: () => {
+      const { take } = Lanes.prototype;
+      Lanes.prototype.take = function (this: Lanes, priority, node) {
+        const own = take.call(this, priority, node);
+        return own ?? take.call(this, priority, this.nodes.away[0] ?? '');
+      };
+      return () => {
+        Lanes.prototype.take = take;
+      };
+    },
+  },
+  {
+    name: 'it gives up what waits for a node that is there',
+    arm: withNodes('came', () => () => undefined),
+  },
+  {
+    name: 'it does not notice that a node goes',
+    arm: withNodes('left', () => () => undefined),
+  },
+  {
+    name: 'it forgets at its start what is for one node',
+    sabotage: {
+      engine: (engine) => ({
+        ...passOn(engine),
+        scan: async (range) => {
+          const found = await engine.scan(range);
+          return range.limit === 1000 ? found.filter(([key]) => key[0] !== 'N') : found;
+        },
+      }),
+    },
+  },
+  {
+    name: 'a retry may go to any node',
+    arm: () => {
+      const { add } = Lanes.prototype;
+      Lanes.prototype.add = function (this: Lanes, seq, record, now) {
+        add.call(this, seq, { ...record, node: '' }, now);
+      };
+      return () => {
+        Lanes.prototype.add = add;
+      };
+    },
+  },
+  {
+    name: 'what is taken back stays in its lane',
+    arm: () => {
+      const { withdraw } = Lanes.prototype;
+      Lanes.prototype.withdraw = () => undefined;
+      return () => {
+        Lanes.prototype.withdraw = withdraw;
+      };
+    },
+  },
   { name: 'it skips the fsync', sabotage: { disk: () => new ForgetfulDisk() } },
   { name: 'it answers before it writes', sabotage: answersEarly() },
   { name: 'it has no fence', sabotage: { store: dropFence } },

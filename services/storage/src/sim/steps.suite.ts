@@ -1,7 +1,8 @@
 import { common, storage } from '@malabar/contracts';
+import { discard } from '../discard.js';
 import { replay } from '../replay.js';
 import { checkQuiet } from './checks.suite.js';
-import { anyConfig, anyOptions, QUEUES, TOPICS } from './documents.suite.js';
+import { anyConfig, anyOptions, NODES, QUEUES, TOPICS } from './documents.suite.js';
 import type { Stream } from './life.suite.js';
 import type { World } from './world.suite.js';
 
@@ -28,6 +29,7 @@ const steps: Array<[weight: number, step: Step]> = [
   [6, trim],
   [2, reconfigure],
   [3, replayDead],
+  [3, takeBack],
   [3, flush],
   [2, crash],
   [0.5, fence],
@@ -95,8 +97,9 @@ async function manyEvents(world: World): Promise<string> {
 }
 
 function openStream(world: World): string {
-  const stream = world.life.openStream(`d${world.fresh()}`);
-  return `open ${stream.name}; ${subscribeOn(world, stream)}`;
+  const node = world.dice.chance(0.4) ? '' : world.dice.pick(NODES);
+  const stream = world.life.openStream(`d${world.fresh()}`, node);
+  return `open ${stream.name} at '${node}'; ${subscribeOn(world, stream)}`;
 }
 
 function openStreams(world: World): Stream[] {
@@ -116,7 +119,7 @@ function subscribeOn(world: World, stream: Stream): string {
   if (known.length > 0 && dice.chance(0.15)) {
     const id = dice.pick(known);
     request.unsubscribe.push(id);
-    stream.credits.set(id, 0);
+    world.life.unsubscribed(stream, id);
     world.life.store.delivery.handle(stream.session, request);
     return `${stream.name}: unsubscribe ${id}`;
   }
@@ -270,6 +273,21 @@ function replayDead(world: World): string {
   // It may be removed, or not be dead any more.
   run().catch(() => undefined);
   return `replay ${JSON.stringify(request)}`;
+}
+
+function takeBack(world: World): string {
+  const { dice, life, model } = world;
+  const jobs = [...model.jobs.values()];
+  if (jobs.length === 0) return 'nothing to take back';
+  const { queue } = dice.pick(jobs);
+  const some = jobs.filter((job) => job.queue === queue && dice.chance(0.3)).slice(0, 3);
+  const topic = dice.chance(0.5) ? '' : anyTopicName(world, queue.name);
+  const jobIds = some.map(({ id }) => id);
+  const request = { queue: queue.name, topic, jobIds, reason: 'not wanted' };
+  for (const id of jobIds) model.takenBack.add(id);
+  // A job may be trimmed by now, a topic removed or being replayed.
+  discard(life.store, life.browser, request).catch(() => undefined);
+  return `take back ${JSON.stringify(request)}`;
 }
 
 function flush(world: World): string {

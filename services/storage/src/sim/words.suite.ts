@@ -96,11 +96,15 @@ export interface StoreView {
   shardOf(queue: string): { id: number; trimmedTo: number } | undefined;
   inEffect(config: keeper.BusConfig): boolean;
   survives(shard: number, seq: number): boolean;
+  /** Since when nobody of a node is subscribed to a topic, at the earliest; undefined if somebody is. */
+  awaySinceMs(node: string, queue: string, topic: string): number | undefined;
 }
 
 /** How a lease was asked for and what the store made of it. */
 export interface LeaseTerms {
   holder: string;
+  /** Where the holder stands. */
+  node: string;
   fetching: boolean;
   /** By the fetching consumer; 0 for none. */
   askedMs: number;
@@ -126,7 +130,13 @@ export const lives = (kept: Kept | undefined): boolean =>
   kept !== undefined && (kept.state === 'dead' || (kept.state === 'waiting' && kept.entry));
 
 export const isSpecial = (options: storage.JobOptions): boolean =>
-  [options.deliverAtMs, options.expiresAtMs, options.priority, options.leaseMs].some((n) => n > 0);
+  [options.deliverAtMs, options.expiresAtMs, options.priority, options.leaseMs].some(
+    (n) => n > 0,
+  ) || options.node !== '';
+
+/** The node that alone gets a delivery; empty for any. */
+export const nodeOf = ({ late, job }: ModelDelivery): string =>
+  late ? '' : (job.options?.node ?? '');
 
 /** The first moment at which a delivery may be leased; the shortest delay counts that its topic ever had. */
 export function dueOf({ job, topic, kept }: ModelDelivery): number {

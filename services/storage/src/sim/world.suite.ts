@@ -36,6 +36,7 @@ export class World {
         return first !== undefined && this.life.store.shards.get(first.name)?.config === first;
       },
       survives: (shard, seq) => this.disk.survives(shard, seq),
+      awaySinceMs: (...place) => this.life.awaySinceMs(...place),
     });
     this.config = anyConfig(dice);
     this.life = this.#newLife();
