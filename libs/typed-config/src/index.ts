@@ -16,6 +16,7 @@ export {
   pathFault,
   sectionFault,
 } from './names.js';
+export { parseSubscription } from './subscription.js';
 export {
   canonicalType,
   type JsonValue,

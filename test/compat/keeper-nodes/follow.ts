@@ -11,12 +11,6 @@ const [address = '', nodeId = '', domain = '', folder = '', ...subscriptions] =
 const { Config } = await import(join(folder, 'config.ts'));
 const config = new Config();
 
-/** `/redis.conf` or `/redis.conf/section`. */
-function subscription(text: string): { file: string; section: string } {
-  const [, file = text, section = ''] = /^(.+\.conf)\/([^/]+)$/.exec(text) ?? [];
-  return { file, section };
-}
-
 /** What JSON has no words for. */
 function spelled(_key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return `${value}n`;
@@ -27,7 +21,7 @@ function spelled(_key: string, value: unknown): unknown {
 const client = openKeeperClient({ addresses: [address], nodeId, component: 'node' });
 client.config.subscribe({
   domain,
-  subscriptions: subscriptions.map(subscription),
+  subscriptions,
   onChange(_changes, view) {
     config.update(view);
     const { types, global } = config;

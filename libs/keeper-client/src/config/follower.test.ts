@@ -11,7 +11,7 @@ function follow(onChange: (view: EffectiveView) => void | Promise<void> = () => 
   const follower = new DomainFollower(
     {
       domain: 'shop',
-      subscriptions: ['/redis.conf', { file: '/redis.conf', section: 'master' }],
+      subscriptions: ['/redis.conf', { file: '/redis.conf', section: 'master' }, '/a.conf/web-1'],
       async onChange(_, view) {
         await onChange(view);
         seen.push(view.int('redis', 'port'));
@@ -99,5 +99,12 @@ test('subscriptions are paths or more', () => {
   expect(follower.asked.subscriptions).toEqual([
     { file: '/redis.conf', section: '', verbatim: false },
     { file: '/redis.conf', section: 'master', verbatim: false },
+    { file: '/a.conf', section: 'web-1', verbatim: false },
   ]);
+});
+
+test.each(['', '/redis', '/redis.conf/a/b', '/redis.conf/'])('%j is no subscription', (text) => {
+  const events = { log: logToMemory().log, onReport: () => {}, onApplied: () => {} };
+  const follow = () => new DomainFollower({ domain: 'shop', subscriptions: [text] }, events);
+  expect(follow).toThrow(`'${text}' is no subscription: it is /file.conf or /file.conf/section`);
 });

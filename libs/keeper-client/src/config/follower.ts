@@ -1,5 +1,6 @@
 import type { config, sync } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
+import { parseSubscription } from '@malabar/typed-config';
 import type { KeeperClientLog } from '../log.js';
 import type { ChangeSet } from './changes.js';
 import type { Override } from './values.js';
@@ -8,7 +9,7 @@ import { EffectiveView } from './view.js';
 /** What a program wants of a domain. */
 export interface SubscribeOptions {
   domain: string;
-  /** Files as paths (`/redis.conf` for its DEFAULT chain), or with a section. */
+  /** `/redis.conf` for the DEFAULT chain of a file, `/redis.conf/web-1` for a section above it; or both as an object. */
   subscriptions: ReadonlyArray<string | (Partial<config.Subscription> & { file: string })>;
   /** Leaves secrets out. */
   withoutSecrets?: boolean;
@@ -202,11 +203,13 @@ export class DomainFollower {
 }
 
 function subscription(given: SubscribeOptions['subscriptions'][number]): config.Subscription {
-  const {
-    file,
-    section = '',
-    verbatim = false,
-  } = typeof given === 'string' ? { file: given } : given;
+  if (typeof given === 'string') {
+    const path = parseSubscription(given);
+    if (path !== undefined) return { ...path, verbatim: false };
+    const text = `'${given}' is no subscription: it is /file.conf or /file.conf/section`;
+    throw new BusError('INVALID', text);
+  }
+  const { file, section = '', verbatim = false } = given;
   if (file === '') throw new BusError('INVALID', 'a subscription needs a file');
   return { file, section, verbatim };
 }

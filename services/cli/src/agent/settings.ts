@@ -3,7 +3,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import type { AgentConfig, AgentOutput } from '@malabar/config';
 import type { config } from '@malabar/contracts';
 import { baseName } from '@malabar/typed-config';
-import { parseSubscription } from '../config/subscription.js';
+import { readSubscription } from '../config/subscription.js';
 import { CommandError, EXIT } from '../exit.js';
 import type { Output } from './outputs.js';
 import { findOwner } from './owner.js';
@@ -27,7 +27,7 @@ export async function settleAgent(given: AgentConfig, cwd: string): Promise<Agen
   const { domains, node = hostname(), snapshot, ...rest } = given;
   const followed: FollowedDomain[] = [];
   for (const [domain, { subscribe, outputs }] of Object.entries(domains)) {
-    const subscriptions = subscribe.map(parseSubscription);
+    const subscriptions = subscribe.map(readSubscription);
     const names = subscriptions.map(({ file }) => baseName(file));
     const settled: Output[] = [];
     for (const output of outputs) settled.push(await settleOutput(output, { cwd, names }));

@@ -6,7 +6,7 @@ import { type ClientOptions, clientCommand } from '../client-command.js';
 import { withConfig } from '../config/domain.js';
 import { getFiles } from '../config/files.js';
 import { parseState, STATES } from '../config/state-ref.js';
-import { parseSubscription } from '../config/subscription.js';
+import { readSubscription } from '../config/subscription.js';
 import type { CommandContext } from '../context.js';
 import { plural } from '../format.js';
 import { collect } from '../settings.js';
@@ -133,7 +133,7 @@ Examples:
           domain,
           state: parseState(options.state),
           nodeId: options.node ?? '',
-          subscriptions: options.subscribe.map(parseSubscription),
+          subscriptions: options.subscribe.map(readSubscription),
         };
         const { config: found } = await service.getEffective(request, { timeoutMs });
         const { terminal } = context;
