@@ -1,4 +1,5 @@
-import { upcoming, zoneOf } from '@malabar/schedule';
+import { cronTimetable, upcoming, zoneOf } from '@malabar/schedule';
+import { seededRandom } from '@malabar/testkit';
 import { expect, test } from 'vitest';
 import { parseOldCron } from './old-cron.js';
 
@@ -84,4 +85,46 @@ test('a midnight that clocks skip takes days with it', () => {
   // In Havana 14 March 2027 and 12 March 2028 begin at 01:00; a search that passes them goes on at 23:00.
   const options = { zone: 'America/Havana', from: Date.parse('2027-03-13T12:00:00Z'), count: 2 };
   expect(times('0 0 9 14,15 3 *', options)).toEqual(['2027-03-15T13:00:00', '2028-03-15T13:00:00']);
+});
+
+const BOUNDS = [
+  [0, 59],
+  [0, 59],
+  [0, 23],
+  [1, 31],
+  [1, 12],
+  [0, 6],
+] as const;
+
+test('any expression that peppercron reads is due here when it is there', () => {
+  const random = seededRandom(4);
+  const upTo = (count: number): number => Math.floor(random() * count);
+  const field = (at: number): string => {
+    const [min, max] = BOUNDS[at] as readonly [number, number];
+    const number = (): number => min + upTo(max - min + 1);
+    const [low, high] = [number(), number()].sort((a, b) => a - b) as [number, number];
+    const forms = [
+      '*',
+      '*',
+      '?',
+      `*/${1 + upTo(20)}`,
+      low,
+      `${low}-${high}`,
+      `${low}/${1 + upTo(9)}`,
+    ];
+    const form = String(forms[upTo(forms.length)]);
+    return upTo(5) === 0 ? `${form},${number()}` : form;
+  };
+  const compared = Array.from({ length: 400 }, () => {
+    const text = Array.from({ length: 5 + upTo(2) }, (_, at) => field(at)).join(' ');
+    const zone = zoneOf('UTC');
+    const cron = parseOldCron(text);
+    const there = upcoming(cron.timetable(zone), FROM, 5);
+    // It gives up after five years, and so do we.
+    if (there.length < 5) return 0;
+    const here = cronTimetable({ expression: cron.expression, fields: 6, zone });
+    expect({ text, fires: upcoming(here, FROM, 5) }).toEqual({ text, fires: there });
+    return 1;
+  });
+  expect(compared.filter((one) => one === 1).length).toBeGreaterThan(300);
 });
