@@ -49,9 +49,9 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^(libs|services)/',
-        pathNot: ['^libs/rpc/', '^libs/etcd/', '^libs/lmdb/'],
+        pathNot: ['^libs/rpc/', '^libs/etcd/', '^libs/lmdb/', '^libs/amqp/'],
       },
-      to: { path: 'node_modules/(@grpc/|lmdb|etcd3)' },
+      to: { path: 'node_modules/(@grpc/|lmdb|etcd3|amqplib)' },
     },
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],

@@ -46,6 +46,7 @@ export {
   metricsRules,
   type SystemOf,
   schedulerRules,
+  sourceRules,
   storageRules,
   syncRules,
   workerRules,

@@ -92,6 +92,7 @@ const MATRIX: Record<string, Record<string, string>> = {
   },
   MetricsService: { gather: 'viewer@*' },
   IngestService: { submit: 'anybody', submitBatch: 'anybody', submitStream: 'anybody' },
+  SourceService: { listSources: 'viewer@any' },
 };
 
 const systemOf = (name: string): string => (name === 'orders' ? 'shop' : '');
@@ -108,6 +109,7 @@ const RULES: Record<string, Rules<ServiceDefinition>> = {
   SchedulerService: rules.schedulerRules(systemOf),
   MetricsService: rules.metricsRules,
   IngestService: rules.ingestRules,
+  SourceService: rules.sourceRules(systemOf),
 } as Record<string, Rules<never>>;
 
 const REQUEST = {
@@ -175,6 +177,7 @@ async function reaches(definition: ServiceDefinition, name: string, call: CallCo
     queues: [],
     targets: [],
     schedules: [],
+    sources: [],
     runs: [],
     domains: [],
     entries: [],

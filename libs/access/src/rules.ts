@@ -7,6 +7,7 @@ import {
   type ingest,
   type metrics,
   type scheduler,
+  type sources,
   type storage,
   type sync,
 } from '@malabar/contracts';
@@ -238,6 +239,19 @@ export const ingestRules: Rules<ingest.IngestServiceDefinition> = {
   submitBatch: 'anybody',
   submitStream: 'anybody',
 };
+
+/** Sources belong to the system of the queue that they fill. */
+export function sourceRules(systemOf: SystemOf): Rules<sources.SourceServiceDefinition> {
+  return {
+    listSources: {
+      need: somewhere(VIEWER),
+      answer: ({ sources, node }, may) => ({
+        sources: sources.filter(({ push }) => may(VIEWER, systemOf(push))),
+        node,
+      }),
+    },
+  };
+}
 
 /** Workers show the password of their topic. */
 export const workerRules: Rules<dispatcher.WorkerServiceDefinition> = { work: 'anybody' };

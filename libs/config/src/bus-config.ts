@@ -3,6 +3,7 @@ import type { CommandDocument } from './command.js';
 import type { QueueDocument } from './documents.js';
 import { callbackQueue } from './result.js';
 import type { Secret } from './secret.js';
+import { rabbitmqConfig } from './source-config.js';
 import type { TargetDocument } from './target.js';
 import type { RetryDocument, TopicDocument } from './topic.js';
 
@@ -62,6 +63,9 @@ function targetConfig(target: TargetDocument): keeper.TopicConfig['target'] {
   if (target.kind === 'pull') return { $case: 'pull', value: {} };
   if (target.kind === 'command') {
     return { $case: 'command', value: commandConfig(target.command) };
+  }
+  if (target.kind === 'rabbitmq') {
+    return { $case: 'rabbitmq', value: rabbitmqConfig(target.rabbitmq) };
   }
   if (target.kind === 'fastcgi') {
     const { connections = 1, ...rest } = target.fastcgi;

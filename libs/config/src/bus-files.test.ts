@@ -104,6 +104,6 @@ test('whatever documents say reaches the services', async () => {
     const queues = Object.entries(loaded.config.documents.queues)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, queue]) => queueConfig(name, queue));
-    expect(filesToBusConfig(files)).toEqual({ release: 0, queues, schedules: [] });
+    expect(filesToBusConfig(files)).toEqual({ release: 0, queues, schedules: [], sources: [] });
   }
 });

@@ -14,6 +14,9 @@ export const QUEUES_FILE = '/queues.conf';
 /** The same for each schedule. */
 export const SCHEDULES_FILE = '/schedules.conf';
 
+/** The same for each source. */
+export const SOURCES_FILE = '/sources.conf';
+
 /** A section for each system: keys `owner` and `description`, empty for none. */
 export const SYSTEMS_FILE = '/systems.conf';
 
@@ -22,6 +25,7 @@ export const DOCUMENT_KEY = 'document';
 const KINDS = [
   { kind: 'queues', path: QUEUES_FILE },
   { kind: 'schedules', path: SCHEDULES_FILE },
+  { kind: 'sources', path: SOURCES_FILE },
 ] as const;
 
 export interface DocumentsToFilesOptions {

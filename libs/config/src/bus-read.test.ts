@@ -127,7 +127,7 @@ test('systems are read as strictly', () => {
 test('a file that the bus would not read cannot be published, and does not disturb a service', () => {
   const files = [queues({ paid: { document: PULL } }), file('/queue.conf', {})];
   expect(lines(...files)).toEqual([
-    "/queue.conf | the bus reads /queues.conf, /schedules.conf, /systems.conf; did you mean '/queues.conf'?",
+    "/queue.conf | the bus reads /queues.conf, /schedules.conf, /sources.conf, /systems.conf; did you mean '/queues.conf'?",
   ]);
   expect(filesToBusConfig(files).queues).toHaveLength(1);
 });

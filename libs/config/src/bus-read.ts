@@ -1,7 +1,13 @@
 import type { config, keeper } from '@malabar/contracts';
 import { isPasswordHash } from '@malabar/core';
 import { queueConfig } from './bus-config.js';
-import { DOCUMENT_KEY, QUEUES_FILE, SCHEDULES_FILE, SYSTEMS_FILE } from './bus-files.js';
+import {
+  DOCUMENT_KEY,
+  QUEUES_FILE,
+  SCHEDULES_FILE,
+  SOURCES_FILE,
+  SYSTEMS_FILE,
+} from './bus-files.js';
 import { noSystem, type QueueDocument, queueSchema, systemSchema } from './documents.js';
 import { ConfigError, faultsOf, type KeyFault } from './faults.js';
 import { queuesOfRuns, schedulerQueues } from './implied-queues.js';
@@ -12,6 +18,8 @@ import { ownQueueFault, scheduleFaults } from './schedule-faults.js';
 import { type Field, nameFault } from './schema.js';
 import { Secret } from './secret.js';
 import { isPassword, secretsOf } from './secret-keys.js';
+import { type SourceDocument, sourceSchema } from './source.js';
+import { sourceConfig, sourceFaults } from './source-config.js';
 import { suggestion } from './suggestion.js';
 
 export interface BusFilesOptions {
@@ -32,18 +40,18 @@ export class BusFilesReader {
   }
 
   /**
-   * Queues, topics and schedules as the services read them, release 0. Files that it does not know are not
+   * Queues, topics, schedules and sources as the services read them, release 0. Files that it does not know are not
    * its business. Throws a ConfigError with every fault.
    */
   busConfig(files: readonly config.ConfigFile[]): keeper.BusConfig {
-    const { queues, schedules, faults } = this.#read(files);
-    if (faults.length === 0) return { release: 0, queues, schedules };
+    const { faults, ...read } = this.#read(files);
+    if (faults.length === 0) return { release: 0, ...read };
     throw new ConfigError(faults.map(asConfigFault));
   }
 
   /** What the keeper refuses to publish. */
   faults(files: readonly config.ConfigFile[]): config.ConfigFault[] {
-    const known = [QUEUES_FILE, SCHEDULES_FILE, SYSTEMS_FILE];
+    const known = [QUEUES_FILE, SCHEDULES_FILE, SOURCES_FILE, SYSTEMS_FILE];
     const unknown = files.filter(({ path }) => !known.includes(path));
     const message = (path: string): string =>
       `the bus reads ${known.join(', ')}${suggestion(path, known, '/')}`;
@@ -54,7 +62,7 @@ export class BusFilesReader {
   }
 
   #read(files: readonly config.ConfigFile[]): Documents {
-    const read: Documents = { queues: [], schedules: [], faults: [] };
+    const read: Documents = { queues: [], schedules: [], sources: [], faults: [] };
     const systems = readSystems(sectionsOf(files, SYSTEMS_FILE), read.faults);
     const known = this.#known;
     this.#known = new Map();
@@ -71,7 +79,9 @@ export class BusFilesReader {
         read.faults.push(...found.map((fault) => placed(path, one.name, fault)));
         return one;
       });
-    addDocuments(documents(QUEUES_FILE, QUEUE), documents(SCHEDULES_FILE, SCHEDULE), read);
+    const queues = documents(QUEUES_FILE, QUEUE);
+    addDocuments(queues, documents(SCHEDULES_FILE, SCHEDULE), read);
+    addSources(documents(SOURCES_FILE, SOURCE), queues, read);
     return read;
   }
 }
@@ -79,6 +89,7 @@ export class BusFilesReader {
 interface Documents {
   queues: keeper.QueueConfig[];
   schedules: keeper.ScheduleConfig[];
+  sources: keeper.SourceConfig[];
   faults: config.ConfigFault[];
 }
 
@@ -112,6 +123,21 @@ function addDocuments(
     read.queues.push(...value.queues);
   }
   if (schedules.length > 0) read.queues.push(...schedulerQueues());
+}
+
+function addSources(
+  sources: ReadonlyArray<ReadDocument<keeper.SourceConfig>>,
+  queues: ReadonlyArray<{ name: string }>,
+  read: Documents,
+): void {
+  const byName = Object.fromEntries(sources.map(({ name, document }) => [name, document]));
+  const known = queues.map(({ name }) => name);
+  for (const { path, message } of sourceFaults(byName, known)) {
+    const [source = '', ...inside] = path;
+    const fault = { path: [DOCUMENT_KEY, ...inside], message };
+    read.faults.push(placed(SOURCES_FILE, source, fault));
+  }
+  for (const { value } of sources) if (value !== undefined) read.sources.push(value);
 }
 
 /** `BusFilesReader.busConfig`, once. */
@@ -168,6 +194,12 @@ const SCHEDULE: Kind<ReadSchedule> = {
     schedule: scheduleConfig(name, document as ScheduleDocument),
     queues: queuesOfRuns(name, document as ScheduleDocument),
   }),
+};
+
+const SOURCE: Kind<keeper.SourceConfig> = {
+  what: 'source',
+  schema: sourceSchema,
+  make: (name, document) => sourceConfig(name, document as SourceDocument),
 };
 
 /** A document and what is wrong with it, as far as it can be told without the others. */

@@ -16,6 +16,8 @@ import {
 } from './schema.js';
 import type { Secret } from './secret.js';
 import { type Settings, settingsFields } from './settings.js';
+import { type SourceDocument, sourceSchema } from './source.js';
+import { sourceFaults } from './source-config.js';
 import { suggestion } from './suggestion.js';
 import { type TopicDocument, topic } from './topic.js';
 import { quoted } from './units.js';
@@ -40,6 +42,7 @@ export interface Documents {
   systems: Record<string, SystemDocument>;
   queues: Record<string, QueueDocument>;
   schedules: Record<string, ScheduleDocument>;
+  sources: Record<string, SourceDocument>;
   people: Record<string, PersonDocument>;
 }
 
@@ -78,6 +81,7 @@ export const fileSchema = section({
   systems: named('system', systemSchema).prefault({}),
   queues: named('queue', queueSchema).prefault({}),
   schedules: named('schedule', scheduleSchema).prefault({}),
+  sources: named('source', sourceSchema).prefault({}),
   people: named('user', personSchema).prefault({}),
   stores: later(),
   alarms: later(),
@@ -104,6 +108,7 @@ export function crossFaults(values: Record<string, unknown>): KeyFault[] {
       message,
     })),
     ...timeFaults(values),
+    ...originFaults(values),
     ...grantFaults(people, known, (system) => noSystem(system, known)),
   ];
 }
@@ -120,6 +125,13 @@ function timeFaults(values: Record<string, unknown>): KeyFault[] {
     ...found.map(({ path, message }) => ({ path: ['schedules', ...path], message })),
     ...taken,
   ];
+}
+
+/** Faults between sources and queues, as far as the file knows them. */
+function originFaults(values: Record<string, unknown>): KeyFault[] {
+  const queues = 'queues' in values ? Object.keys(asMapping(values.queues)) : undefined;
+  const found = sourceFaults(asMapping(values.sources), queues);
+  return found.map(({ path, message }) => ({ path: ['sources', ...path], message }));
 }
 
 /** What is wrong with a queue that names a system which is not there. */

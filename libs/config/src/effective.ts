@@ -5,7 +5,18 @@ import type { MalabarConfig } from './settings.js';
 import { formatDuration, formatSize } from './units.js';
 
 // Mappings whose keys are names that the user chose.
-const NAMED = ['systems', 'queues', 'topics', 'schedules', 'headers', 'env', 'people', 'grants'];
+const NAMED = [
+  'systems',
+  'queues',
+  'topics',
+  'schedules',
+  'sources',
+  'bind',
+  'headers',
+  'env',
+  'people',
+  'grants',
+];
 const SIZE = /^(body|size|output|bytesMax|\w*Bytes|\w*BytesMax)$/;
 
 /** The effective configuration as one would write it into a file, with every secret masked. */

@@ -187,7 +187,7 @@ const BAD: Array<[text: string, ...lines: string[]]> = [
   ],
   [
     topic('{ target: { } }'),
-    `${AT}12: queues.q.topics.t.target: is not one of fastcgi, http, command, grpc, pull, as text or with its settings`,
+    `${AT}12: queues.q.topics.t.target: is not one of fastcgi, http, command, rabbitmq, grpc, pull, as text or with its settings`,
   ],
   [
     topic('{ target: { http: { url: ftp://x, formt: raw } } }'),

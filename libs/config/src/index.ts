@@ -13,6 +13,7 @@ export {
   documentsToFiles,
   QUEUES_FILE,
   SCHEDULES_FILE,
+  SOURCES_FILE,
   SYSTEMS_FILE,
 } from './bus-files.js';
 export { withHashes } from './bus-form.js';

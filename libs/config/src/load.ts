@@ -44,10 +44,10 @@ export function readConfig({ file, text, env = {}, flags = {} }: ConfigSources):
   const found = [...faultsOf(parsed.error?.issues ?? []), ...crossFaults(yaml.values)];
   const faults = [...given.flatMap((one) => one.faults), ...found.map(fault)];
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
-  const { systems, queues, schedules, people, ...settings } = parsed.data;
+  const { systems, queues, schedules, sources, people, ...settings } = parsed.data;
   const config = {
     ...complete(settings, env, fault),
-    documents: { systems, queues, schedules, people },
+    documents: { systems, queues, schedules, sources, people },
   };
   return { config, values: yaml.values, fault };
 }

@@ -57,6 +57,15 @@ export function randomDocuments(random: () => number, hashes: readonly string[])
         file: maybe(present({ path: '/var/log/x', size: maybe('1MiB'), files: maybe(0) })),
       }),
     );
+  const rabbitmq = (): object =>
+    present({
+      url: pick('amqp://rabbit', 'amqps://rabbit:5671/shop'),
+      user: 'bus',
+      password: pick('carrot', 'a "b"'),
+      ...pick({}, { exchange: 'told', type: pick('topic', 'headers'), declare: true }),
+      key: maybe('of.{queue}.{header.x}'),
+      unroutable: maybe('done'),
+    });
   const topic = (): object =>
     present({
       target: pick(
@@ -67,6 +76,7 @@ export function randomDocuments(random: () => number, hashes: readonly string[])
         { http: http() },
         { fastcgi: fastcgi() },
         { command: command() },
+        { rabbitmq: rabbitmq() },
         { pull: {} },
       ),
       concurrency: maybe(pick(1, 8, '16')),
@@ -83,7 +93,7 @@ export function randomDocuments(random: () => number, hashes: readonly string[])
       password: maybe(password()),
       retention: maybe('7d'),
       limits: maybe(present({ body: maybe('2MiB'), ready: maybe('5_000') })),
-      topics: some(['ship', 'target', 'a.b', 'password'], topic),
+      topics: some(['ship', 'target', 'a.b', 'password', 'rabbitmq'], topic),
     });
   return {
     systems: { shop: maybe({ owner: 'team' }) ?? null },

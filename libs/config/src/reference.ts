@@ -2,6 +2,7 @@ import { commandSchema } from './command.js';
 import { fileSchema } from './documents.js';
 import { type Entry, outline } from './outline.js';
 import { variableOf } from './overrides.js';
+import { rabbitmqSchema } from './rabbitmq.js';
 import { settingsSchema } from './settings.js';
 import { fastcgiSchema, httpSchema } from './target.js';
 
@@ -10,7 +11,7 @@ const HEAD = `# Configuration
 Generated from the schema in libs/config; a test keeps it true. Rewrite it with \`npm run docs:config\`.
 
 One YAML file, \`malabar.yaml\`, holds the settings of a process and the documents of the whole bus (systems, queues,
-topics, schedules, people), which the keeper keeps ([below](#the-file-and-the-keeper)). [deploy/examples](../deploy/examples) has files to start from. \`malabar config check\` names every fault as
+topics, schedules, sources, people), which the keeper keeps ([below](#the-file-and-the-keeper)). [deploy/examples](../deploy/examples) has files to start from. \`malabar config check\` names every fault as
 \`file:line:column: key: reason\`; \`malabar config show\` prints what is in force.
 
 - **Order.** Defaults, then the file, then the environment, then flags (\`--set ingest.redis.listen=127.0.0.1:0\`): the
@@ -25,13 +26,18 @@ topics, schedules, people), which the keeper keeps ([below](#the-file-and-the-ke
   \`malabar config hash-password\` prints. No log and no message shows them.
 - **Required** keys are so where the mapping that holds them is written: \`tls: {}\` needs \`cert\`, no \`tls\` needs nothing.
 - **Names** of systems, queues and topics have 1 to 128 letters, digits, \`_\`, \`.\` or \`-\`.
-- **Hot or not.** Saving the file changes systems, queues, topics, schedules and people at once. Settings of a process need a
+- **Hot or not.** Saving the file changes systems, queues, topics, schedules, sources and people at once. Settings of a process need a
   restart; the log says which ones. A file with a fault changes nothing.
 `;
 
 const SCHEDULES = `## Schedules
 
 When jobs are pushed by the clock, or after others have run: [schedules.md](schedules.md) tells the whole story.
+`;
+
+const SOURCES = `## Sources
+
+Where jobs come from by themselves: messages of RabbitMQ. [rabbitmq.md](rabbitmq.md) tells the whole story.
 `;
 
 const TARGETS = `## Targets
@@ -44,6 +50,7 @@ const TARGETS = `## Targets
 | \`grpc\` | workers that connect to the dispatcher |
 | \`pull\` | consumers that fetch: RPOP, GETJOB |
 | \`{ command: [php, /srv/shop/work.php] }\` | \`{ command: { argv: [php, /srv/shop/work.php] } }\`: [a program](commands.md) |
+| \`{ rabbitmq: { url: ..., user: ..., password: ..., exchange: ... } }\` | an exchange of [RabbitMQ](rabbitmq.md); there is no shorter form |
 
 The mappings below say the same with more settings, e.g. \`target: { fastcgi: { address: ..., script: ... } }\`. The
 concurrency of a topic cannot be above the connections of its target: a request without a connection would wait
@@ -74,6 +81,7 @@ name of \`file\`:
 | --- | --- | --- |
 | \`/queues.conf\` | the queue | \`document\`: what stands under the queue's name in malabar.yaml, as JSON; keys of type \`secret\` of any name, to which the document refers as \`{"secret": "keeper:<key>"}\` |
 | \`/schedules.conf\` | the schedule | the same for what stands under the schedule's name |
+| \`/sources.conf\` | the source | the same for what stands under the source's name |
 | \`/systems.conf\` | the system | \`owner\`, \`description\` |
 
 A password that is set as plain text becomes its hash before it is kept. Secrets do not stand in a document, which
@@ -94,6 +102,7 @@ export function configReference(): string {
   const entries = outline(fileSchema);
   const documents = entries.filter(({ path }) => ['systems', 'queues'].includes(path[0] ?? ''));
   const schedules = entries.filter(({ path }) => path[0] === 'schedules');
+  const sources = entries.filter(({ path }) => path[0] === 'sources');
   const people = entries.filter(({ path }) => path[0] === 'people');
   const later = entries.filter((entry) => entry.later).map(({ path }) => `\`${path.join('.')}\``);
   return [
@@ -101,10 +110,12 @@ export function configReference(): string {
     `## Settings of a process\n\n${settingsTable(outline(settingsSchema))}\n`,
     `## Systems, queues and topics\n\n${table(documents.filter((entry) => !entry.later))}\n`,
     `${SCHEDULES}\n${table(schedules)}\n`,
+    `${SOURCES}\n${table(sources)}\n`,
     TARGETS,
     `### target.fastcgi\n\n${table(outline(fastcgiSchema))}\n`,
     `### target.http\n\n${table(outline(httpSchema))}\n`,
     `### target.command\n\n${table(outline(commandSchema))}\n`,
+    `### target.rabbitmq\n\n${table(outline(rabbitmqSchema))}\n`,
     `${PEOPLE}\n${table(people)}\n`,
     KEEPER,
     `## Not supported yet\n\nRefused with that message: ${later.join(', ')}.\n`,

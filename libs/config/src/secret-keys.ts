@@ -16,22 +16,25 @@ export function secretsOf(document: unknown, path: readonly string[] = []): Plac
   return Object.entries(document).flatMap(([key, one]) => secretsOf(one, [...path, key]));
 }
 
-/** Mappings whose names people choose: what is called password there is not ours. */
-const NAMED = ['headers', 'env'];
+/** What is called password in these is not ours: people choose the names, or it is that of others. */
+const NOT_OURS = ['headers', 'env', 'rabbitmq'];
 
 /** Whether a secret is kept as its hash: it is shown to us. Others, such as headers, we show. */
 export function isPassword(path: readonly string[]): boolean {
-  return path.at(-1) === 'password' && !NAMED.includes(path.at(-2) ?? '');
+  if (path.at(-1) !== 'password') return false;
+  // A topic may have any name.
+  return path.at(-3) === 'topics' || !NOT_OURS.includes(path.at(-2) ?? '');
 }
 
 /**
  * The key beside the document that holds a secret: `password`, `ship:password`,
- * `ship:headers:authorization`, `ship:env:TOKEN`. Names have no colon, so no two places share a key.
+ * `ship:headers:authorization`, `ship:env:TOKEN`, `rabbitmq:password` of a source. Names have no colon, so no two places share a key.
  */
 export function secretKey(path: readonly string[]): string {
   // Of a schedule's command, which has no topic: `run:env:TOKEN`.
   const [last = '', topic = ''] = [path.at(-1), path[0] === 'run' ? 'run' : path[1]];
   if (path.length === 1) return last;
+  if (path[0] === 'rabbitmq') return path.join(':');
   const key = isPassword(path) ? `${topic}:${last}` : `${topic}:${path.at(-2)}:${last}`;
   return key.length <= KEY_LENGTH_MAX ? key : createHash('sha256').update(key).digest('hex');
 }

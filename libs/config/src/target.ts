@@ -1,6 +1,7 @@
 import type * as z from 'zod';
 import { type CommandDocument, commandSchema } from './command.js';
 import { faultsOf } from './faults.js';
+import { type RabbitmqDocument, rabbitmqSchema } from './rabbitmq.js';
 import {
   count,
   duration,
@@ -43,6 +44,7 @@ export type TargetDocument =
   | { kind: 'fastcgi'; fastcgi: FastcgiDocument }
   | { kind: 'http'; http: HttpDocument }
   | { kind: 'command'; command: CommandDocument }
+  | { kind: 'rabbitmq'; rabbitmq: RabbitmqDocument }
   | { kind: 'grpc' }
   | { kind: 'pull' };
 
@@ -118,7 +120,7 @@ export const httpSchema = section({
 
 // Set by the client itself for every request.
 const OWN_HEADERS = ['connection', 'content-length', 'host', 'transfer-encoding'];
-const KINDS = ['fastcgi', 'http', 'command', 'grpc', 'pull'];
+const KINDS = ['fastcgi', 'http', 'command', 'rabbitmq', 'grpc', 'pull'];
 
 /** Where a topic's deliveries go, in the short or the object form. */
 export const target = scalar('target', (value) =>
@@ -134,6 +136,9 @@ function shortForm(short: string): unknown {
   if (short.startsWith('fastcgi://')) return { fastcgi: splitFastcgi(short) };
   if (/^command\b/.test(short)) {
     throw new TypeError('a command needs its program: target: { command: [php, work.php] }');
+  }
+  if (/^(rabbitmq|amqps?:)/.test(short)) {
+    throw new TypeError('needs more: target: { rabbitmq: { url, user, password, exchange, key } }');
   }
   const forms = 'fastcgi://..., http://..., https://..., grpc or pull';
   throw new TypeError(`${quoted(short)} is not a target: ${forms}`);
@@ -173,6 +178,9 @@ function read(form: unknown, context: z.RefinementCtx): TargetDocument {
   }
   if (kind === 'command') {
     return nested(kind, commandSchema, settings, context, (command) => ({ kind, command }));
+  }
+  if (kind === 'rabbitmq') {
+    return nested(kind, rabbitmqSchema, settings, context, (rabbitmq) => ({ kind, rabbitmq }));
   }
   if (kind === 'grpc' || kind === 'pull') {
     return nested(kind, section({}), settings, context, () => ({ kind }));

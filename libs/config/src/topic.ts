@@ -26,6 +26,7 @@ const CONCURRENCY: Record<TargetDocument['kind'], number> = {
   fastcgi: 4,
   http: 8,
   command: 1,
+  rabbitmq: 100,
   grpc: 256,
   pull: 10_000,
 };
@@ -109,7 +110,7 @@ const topicFields = section({
   concurrency: count(1, 100_000)
     .optional()
     .describe(
-      'Requests that run at once over all dispatchers; 4 for fastcgi, 8 for http, 1 for command, 256 for grpc, 10_000 for pull.',
+      'Requests that run at once over all dispatchers; 4 for fastcgi, 8 for http, 1 for command, 100 for rabbitmq, 256 for grpc, 10_000 for pull.',
     ),
   timeoutMs: duration
     .prefault('30s')

@@ -13,6 +13,7 @@ export * as election from './gen/malabar/keeper/v1/election.js';
 export * as keeper from './gen/malabar/keeper/v1/keeper.js';
 export * as keeperRecords from './gen/malabar/keeper/v1/records.js';
 export * as sync from './gen/malabar/keeper/v1/sync.js';
+export * as sources from './gen/malabar/ingest/v1/source.js';
 export * as metrics from './gen/malabar/metrics/v1/metrics.js';
 export * as scheduler from './gen/malabar/scheduler/v1/scheduler.js';
 export * as records from './gen/malabar/storage/v1/records.js';

@@ -3,12 +3,13 @@ import {
   BusFilesReader,
   QUEUES_FILE,
   SCHEDULES_FILE,
+  SOURCES_FILE,
   SYSTEMS_FILE,
 } from '@malabar/config';
 import type { keeper } from '@malabar/contracts';
 import type { SubscribeOptions } from '@malabar/keeper-client';
 
-const FILES = [QUEUES_FILE, SCHEDULES_FILE, SYSTEMS_FILE];
+const FILES = [QUEUES_FILE, SCHEDULES_FILE, SOURCES_FILE, SYSTEMS_FILE];
 
 /** Takes a release over. What it throws is why this process refuses it. */
 export type OnBusConfig = (config: keeper.BusConfig) => void | Promise<void>;
@@ -20,7 +21,7 @@ interface Listener {
 }
 
 /**
- * Queues, topics and schedules for all modules of a process: one subscription, read once. Secrets come along
+ * Queues, topics, schedules and sources for all modules of a process: one subscription, read once. Secrets come along
  * if any of the modules wants them.
  */
 export class BusConfigFeed {

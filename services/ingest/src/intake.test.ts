@@ -170,7 +170,7 @@ test('a queue that leaves the configuration is unknown at once, on open connecti
   const { redis, ingest } = await startRig();
   const client = new RawClient(redis);
   await client.expect(command('LPUSH', 'q', 'x'), ':1\r\n');
-  ingest.configure({ release: 2, queues: [], schedules: [] });
+  ingest.configure({ release: 2, queues: [], schedules: [], sources: [] });
   await client.match(command('LPUSH', 'q', 'x'), /^-NOQUEUE /);
 });
 

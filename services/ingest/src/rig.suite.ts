@@ -67,7 +67,12 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   });
   const configured = options.configured ?? true;
   if (configured)
-    ingest.configure({ release: 1, queues: options.queues ?? [queueConfig('q')], schedules: [] });
+    ingest.configure({
+      release: 1,
+      queues: options.queues ?? [queueConfig('q')],
+      schedules: [],
+      sources: [],
+    });
   await ingest.start();
   if (!storage.down && configured) {
     await eventually(() => ingest.intake.notReady().length === 0);

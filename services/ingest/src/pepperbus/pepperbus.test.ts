@@ -63,7 +63,7 @@ test('a queue that went away is named, and what storage refuses is never a succe
   expect(refused).toMatchObject({ jobs: null, error: 'DISK_FULL: no space' });
   const large = await pushReply(client, 'shop/x', 'v'.repeat(100_000));
   expect(large.error).toMatch(/^TOO_LARGE: body of 100000 bytes/);
-  ingest.configure({ release: 2, queues: [], schedules: [] });
+  ingest.configure({ release: 2, queues: [], schedules: [], sources: [] });
   await client.expect(command('LPUSH', 'shop/x', 'v'), failure('queue or Topic not exist shop'));
 });
 

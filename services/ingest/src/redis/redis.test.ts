@@ -241,6 +241,7 @@ test('a wrong password is answered late, and a password that changes ends the id
     release: 2,
     queues: [queueConfig('q', { password: 'hash of new' })],
     schedules: [],
+    sources: [],
   });
   await client.match(command('LPUSH', 'q', 'x'), /^-NOAUTH /);
 });

@@ -22,7 +22,12 @@ const TOLD = 'b';
 /** Any configuration of a small world; queue `a` is always there. */
 export function anyConfig(dice: Dice): keeper.BusConfig {
   const queues = QUEUES.filter((name) => name === 'a' || dice.chance(0.5));
-  return { release: 0, queues: queues.map((name) => anyQueue(dice, name)), schedules: [] };
+  return {
+    release: 0,
+    queues: queues.map((name) => anyQueue(dice, name)),
+    schedules: [],
+    sources: [],
+  };
 }
 
 function anyQueue(dice: Dice, name: string): keeper.QueueConfig {
@@ -78,7 +83,7 @@ export function wholeConfig(): keeper.BusConfig {
     const topics = TOPICS.map((one) => topic(name, one));
     return keeper.QueueConfig.fromPartial({ name, retentionMs: 86_400_000, topics });
   });
-  return { release: 0, queues, schedules: [] };
+  return { release: 0, queues, schedules: [], sources: [] };
 }
 
 /** The options of one job, perhaps none. */
