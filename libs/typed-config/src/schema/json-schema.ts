@@ -1,6 +1,7 @@
 import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { JsonValue } from '../types.js';
+import { linearPattern } from './pattern.js';
 
 const OPTIONS: Options = {
   allErrors: true,
@@ -11,6 +12,7 @@ const OPTIONS: Options = {
   // An annotation, as JSON Schema 2020-12 has it.
   validateFormats: false,
   logger: false,
+  code: { regExp: Object.assign(linearPattern, { code: 'linearPattern' }) },
 };
 const FAULTS_MAX = 5;
 

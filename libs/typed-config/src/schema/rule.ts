@@ -9,6 +9,7 @@ import { quoted, ValueError } from '../value-error.js';
 import { parseValue } from '../values.js';
 import type { KeySchema } from './document.js';
 import type { JsonSchemas } from './json-schema.js';
+import { linearPattern, type Pattern } from './pattern.js';
 
 /** What the members of a list, set or map are, or the value itself. */
 type MemberType = 'string' | 'bool' | 'int' | 'int64' | 'float64' | 'time.Duration';
@@ -166,9 +167,9 @@ function jsonChecks({ schema }: KeySchema, type: TypeName, json: JsonSchemas): C
   }
 }
 
-function regularExpression(pattern: string): RegExp {
+function regularExpression(pattern: string): Pattern {
   try {
-    return new RegExp(pattern, 'u');
+    return linearPattern(pattern);
   } catch (error) {
     throw new ValueError(`pattern: ${(error as Error).message}`);
   }

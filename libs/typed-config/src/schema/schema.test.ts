@@ -125,7 +125,7 @@ test.each<[schema: FileSchema | string, message: string]>([
   [{ keys: { k: { type: 'int', pattern: '1' } } }, "'pattern' says nothing about a int"],
   [
     { keys: { k: { type: 'string', pattern: '(' } } },
-    '/keys/k: pattern: Invalid regular expression',
+    '/keys/k: pattern: not an expression of RE2: missing closing )',
   ],
   [{ keys: { k: { type: 'int', schema: {} } } }, "'schema' says nothing about a int"],
   [{ keys: { k: { type: 'json', schema: { typ: 'object' } } } }, 'unknown keyword: "typ"'],
