@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventually, run } from '@malabar/testkit';
+import { eventually, type RunResult, run } from '@malabar/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Bus, MALABAR, type Part, startBus } from '../harness/bus.js';
@@ -54,15 +54,20 @@ interface Finding {
   todo?: string;
 }
 
-async function doctor(): Promise<Finding[]> {
+/** The command on the machine of the bus, with its settings. */
+function malabar(...args: string[]): Promise<RunResult> {
+  const keeper = `127.0.0.1:${bus.ports.grpc.keeper}`;
   const env = {
     MALABAR_DATA: join(bus.dir, 'data'),
     MALABAR_GRPC_TOKEN: TOKEN,
-    MALABAR_GRPC_LISTEN: `127.0.0.1:${bus.ports.grpc.keeper}`,
-    MALABAR_ADDRESSES_KEEPER: `127.0.0.1:${bus.ports.grpc.keeper}`,
+    MALABAR_GRPC_LISTEN: keeper,
+    MALABAR_ADDRESSES_KEEPER: keeper,
   };
-  const { stdout } = await run(process.execPath, [MALABAR, 'doctor', '--json'], { env });
-  return JSON.parse(stdout).findings;
+  return run(process.execPath, [MALABAR, ...args], { env, cwd: bus.dir });
+}
+
+async function doctor(): Promise<Finding[]> {
+  return JSON.parse((await malabar('doctor', '--json')).stdout).findings;
 }
 
 const of = (findings: readonly Finding[], subject: string): Finding | undefined =>
@@ -105,6 +110,23 @@ test('the doctor says that the keeper is away, what runs on which release, and w
     });
   }
   expect(of(findings, 'topic orders/ship')).toMatchObject({ ok: true });
+});
+
+test('queues and jobs are found by the processes of the machine; what needs a keeper says so', async () => {
+  const queues = await malabar('queues', '--json');
+  expect(queues.stderr).toMatch(/no keeper answers at \S+; the processes of this machine do/);
+  expect(JSON.parse(queues.stdout).queues).toMatchObject([{ queue: 'orders' }]);
+  const jobs = await malabar('jobs', 'list', '--topic', 'orders/ship', '--state', 'done', '--json');
+  expect(JSON.parse(jobs.stdout).deliveries.length).toBeGreaterThan(1);
+  const domains = await malabar('config', 'domains');
+  expect(domains.code).toBe(3);
+  expect(domains.stderr).toMatch(/no keeper answers at .*; this needs one/);
+  const schedules = await malabar('schedules');
+  expect(schedules.code).toBe(3);
+  expect(schedules.stderr).toMatch(/no scheduler runs on this machine/);
+  const elsewhere = await malabar('queues', '--address', `127.0.0.1:${bus.ports.grpc.keeper}`);
+  expect(elsewhere.code).toBe(3);
+  expect(elsewhere.stdout).toBe('');
 });
 
 test('when the keeper is back everything goes on, and what was saved meanwhile arrives', async () => {

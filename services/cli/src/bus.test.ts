@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfig } from '@malabar/config';
 import { type RunningProcess, start } from '@malabar/runtime';
-import { eventually, tempDir } from '@malabar/testkit';
+import { eventually, freePort, tempDir } from '@malabar/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { memoryContext } from './context.suite.js';
 import { startConsumer } from './demo/consumer.js';
@@ -67,6 +67,18 @@ async function json(args: string[]) {
   expect({ exitCode, notes }).toEqual({ exitCode: 0, notes: [] });
   return JSON.parse(text);
 }
+
+test('a bus on another port than the settings say is found by its note in the data folder', async () => {
+  const env = {
+    MALABAR_DATA: join(dir, 'data'),
+    MALABAR_GRPC_LISTEN: `127.0.0.1:${await freePort()}`,
+  };
+  const found = memoryContext({ env });
+  expect(await run(['config', 'domains', '--json'], found)).toBe(0);
+  expect(found.terminal.notes).toEqual([]);
+  const named = memoryContext({ env: { ...env, MALABAR_ADDRESS: env.MALABAR_GRPC_LISTEN } });
+  expect(await run(['queues'], named)).toBe(3);
+});
 
 test('a pushed job is counted, listed and shown', async () => {
   const { lines, exitCode } = await malabar([

@@ -12,6 +12,7 @@ import {
 } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import { type Client, connect } from '@malabar/rpc';
+import type { ProcessNote } from '@malabar/runtime';
 import { CommandError, EXIT } from './exit.js';
 
 /** The contract of each service; the keeper has several. */
@@ -34,8 +35,10 @@ const OF_THE_KEEPER: readonly BusService[] = ['config', 'discovery', 'election',
 
 /** The services of a running bus, found through one address. */
 export interface Bus {
-  /** The address that answered. */
+  /** The address that answered; of the keeper that does not where none does. */
   readonly address: string;
+  /** No keeper answers: only the processes of this machine are known. */
+  readonly keeperAway: boolean;
   /** A client of a service; throws a CommandError if no instance is known. */
   client<S extends BusService>(service: S): Client<Definitions[S]>;
   /** A client of every instance that the keeper knows; of the one behind the address without a keeper. */
@@ -53,18 +56,22 @@ export interface BusOptions {
   userToken?: (address: string) => string | undefined;
   /** Limit of each call that finds a service. */
   timeoutMs: number;
+  /** The processes of this machine, for when no address answers. */
+  processes?: () => Promise<readonly ProcessNote[]>;
 }
 
 interface Entry {
   address: string;
   token: string | undefined;
   instances: discovery.Instance[] | undefined;
+  keeperAway: boolean;
 }
 
 /**
  * Opens the bus behind the first address that answers. A keeper there (also inside `malabar start`
  * with everything in one process) says where every service is; at any other service's address
- * only that one is found.
+ * only that one is found. Where none answers, the processes of this machine are asked: one of them may be
+ * the keeper, and without a keeper the others still tell of jobs.
  */
 export async function openBus(options: BusOptions): Promise<Bus> {
   const entry = await findEntry(options);
@@ -79,6 +86,7 @@ export async function openBus(options: BusOptions): Promise<Bus> {
   };
   return {
     address: entry.address,
+    keeperAway: entry.keeperAway,
     instances: entry.instances,
     client: (service) => clientAt(service, addressOf(service, entry)),
     clients(service) {
@@ -95,25 +103,16 @@ export async function openBus(options: BusOptions): Promise<Bus> {
   };
 }
 
-async function findEntry({ addresses, grpc, userToken, timeoutMs }: BusOptions): Promise<Entry> {
-  for (const address of addresses) {
-    const token = userToken?.(address) ?? grpc.token;
-    const { DiscoveryServiceDefinition: definition } = discovery;
-    const client = connect(definition, { address, tls: grpc.tls, token });
-    try {
-      const { services } = await client.resolve({ services: [], env: '*' }, { timeoutMs });
-      return { address, token, instances: services.flatMap(({ instances }) => instances) };
-    } catch (error) {
-      if (!(error instanceof BusError)) throw error;
-      // No keeper, or one that does not tell this user: what he asks for may still be right there.
-      if (error.code === 'UNSUPPORTED' || error.code === 'FORBIDDEN') {
-        return { address, token, instances: undefined };
-      }
-      if (error.code !== 'UNAVAILABLE' && error.code !== 'TIMEOUT') throw error;
-    } finally {
-      client.close();
-    }
-  }
+async function findEntry(options: BusOptions): Promise<Entry> {
+  const { addresses, processes = async () => [] } = options;
+  const found = await firstEntry(addresses, options);
+  if (found !== undefined) return found;
+  const notes = await processes();
+  const keepers = notes.filter(({ services }) => services.includes('keeper'));
+  const own = keepers.map(({ grpcAddress }) => grpcAddress);
+  const keeper = await firstEntry(own, options);
+  if (keeper !== undefined) return keeper;
+  if (notes.length > 0) return withoutKeeper(notes, options);
   throw new CommandError(
     EXIT.unreachable,
     `no bus answers at ${addresses.join(' or ')}`,
@@ -121,15 +120,68 @@ async function findEntry({ addresses, grpc, userToken, timeoutMs }: BusOptions):
   );
 }
 
+/** The first address at which something answers; undefined if there is none. */
+async function firstEntry(
+  addresses: readonly string[],
+  { grpc, userToken, timeoutMs }: BusOptions,
+): Promise<Entry | undefined> {
+  for (const address of addresses) {
+    const token = userToken?.(address) ?? grpc.token;
+    const { DiscoveryServiceDefinition: definition } = discovery;
+    const client = connect(definition, { address, tls: grpc.tls, token });
+    const entry = { address, token, keeperAway: false };
+    try {
+      const { services } = await client.resolve({ services: [], env: '*' }, { timeoutMs });
+      return { ...entry, instances: services.flatMap(({ instances }) => instances) };
+    } catch (error) {
+      if (!(error instanceof BusError)) throw error;
+      // No keeper, or one that does not tell this user: what he asks for may still be right there.
+      if (error.code === 'UNSUPPORTED' || error.code === 'FORBIDDEN')
+        return { ...entry, instances: undefined };
+      if (error.code !== 'UNAVAILABLE' && error.code !== 'TIMEOUT') throw error;
+    } finally {
+      client.close();
+    }
+  }
+  return undefined;
+}
+
+/** A bus of which only the processes of this machine are known. */
+function withoutKeeper(
+  notes: readonly ProcessNote[],
+  { addresses, grpc, userToken }: BusOptions,
+): Entry {
+  const instances = notes.flatMap(({ node, services, grpcAddress, opsAddress }) =>
+    services.map((service) => {
+      const at = { grpc: grpcAddress, ops: opsAddress };
+      return discovery.Instance.fromPartial({ service, id: node, addresses: at });
+    }),
+  );
+  // Who has logged in has done so at the keeper.
+  const session = addresses.map((address) => userToken?.(address)).find((token) => token);
+  const token = session ?? grpc.token;
+  return { address: addresses.join(' or '), token, instances, keeperAway: true };
+}
+
 function addressOf(service: BusService, entry: Entry): string {
-  if (entry.instances === undefined || OF_THE_KEEPER.includes(service)) return entry.address;
-  const found = entry.instances
+  const { address, instances, keeperAway } = entry;
+  const ofKeeper = OF_THE_KEEPER.includes(service);
+  if (keeperAway && ofKeeper)
+    throw new CommandError(
+      EXIT.unreachable,
+      `no keeper answers at ${address}`,
+      'this needs one: start it with `malabar start keeper`, or name its address with --address',
+    );
+  if (instances === undefined || ofKeeper) return address;
+  const found = instances
     .filter((instance) => instance.service === service && instance.addresses.grpc)
     .sort((a, b) => Number(a.suspect) - Number(b.suspect))[0];
   if (found) return found.addresses.grpc as string;
   throw new CommandError(
     EXIT.unreachable,
-    `no ${service} is registered at the keeper ${entry.address}`,
+    keeperAway
+      ? `no ${service} runs on this machine, and no keeper at ${address} knows of others`
+      : `no ${service} is registered at the keeper ${address}`,
     `start one with \`malabar start ${service}\``,
   );
 }

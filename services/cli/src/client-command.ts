@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { type Bus, openBus } from './bus.js';
 import type { CommandContext } from './context.js';
 import { CommandError, EXIT } from './exit.js';
+import { localProcesses } from './local-processes.js';
 import { userToken } from './user-token.js';
 
 /** Options that every command has which talks to a running bus. */
@@ -59,20 +60,28 @@ export function addressesOf(
   return [...new Set([own, ...(config.addresses.keeper ?? [])])];
 }
 
-/** Runs `work` with the bus that the options name and closes its connections. */
+/**
+ * Runs `work` with the bus that the options name and closes its connections. Where nobody names an address
+ * and no keeper answers, the processes of this machine are asked, unless `keeperOnly`.
+ */
 export async function withBus<T>(
   options: ClientOptions,
   context: CommandContext,
   work: (bus: Bus, timeoutMs: number) => Promise<T>,
+  { keeperOnly = false } = {},
 ): Promise<T> {
   const timeoutMs = durationOption('--timeout', options.timeout);
   const config = readSettings(options, context);
+  const isNamed = Boolean(options.address ?? context.env.MALABAR_ADDRESS);
   const bus = await openBus({
     addresses: addressesOf(options, context, config),
     grpc: config.grpc,
     userToken: userToken(options, context),
     timeoutMs: Math.min(timeoutMs, 3_000),
+    processes: isNamed || keeperOnly ? undefined : () => localProcesses(config.data),
   });
+  if (bus.keeperAway)
+    context.terminal.note(`no keeper answers at ${bus.address}; the processes of this machine do`);
   try {
     return await work(bus, timeoutMs);
   } finally {

@@ -58,7 +58,7 @@ async function checkMachine(context: CommandContext, options: ClientOptions): Pr
 
 async function checkBus(context: CommandContext, options: ClientOptions): Promise<Finding[]> {
   try {
-    return await withBus(options, context, lookAtBus);
+    return await withBus(options, context, lookAtBus, { keeperOnly: true });
   } catch (error) {
     const { exitCode, hint: todo } = error instanceof CommandError ? error : {};
     const found = exitCode === EXIT.unreachable && (await checkProcesses(context, options));
