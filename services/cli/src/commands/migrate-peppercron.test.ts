@@ -109,6 +109,7 @@ needs(describe, await packages.etcd())('malabar migrate peppercron', () => {
     expect(lines.at(-1)).toBe('2 jobs: 1 taken, 1 taken with warnings, 0 refused');
     expect(notes).toEqual([
       'not taken over: the global configuration (ports, MySQL, Redis): 1 key',
+      'dispatcher.tags: batch, at peppercron on n1',
     ]);
     expect(`${text}${notes}`).not.toMatch(/hush/);
     expect(await release()).toBe(before);
@@ -123,6 +124,7 @@ needs(describe, await packages.etcd())('malabar migrate peppercron', () => {
     expect(exitCode).toBe(2);
     expect(lines.join('')).not.toContain('hush');
     const plan = JSON.parse(lines.join(''));
+    expect(plan.tags).toEqual({ batch: [] });
     expect(plan.summary).toEqual({ taken: 1, warned: 0, refused: 1 });
     expect(plan.jobs).toMatchObject([
       { job: 'broken', state: 'refused', schedules: [] },
@@ -199,7 +201,7 @@ needs(describe, await packages.etcd())('malabar migrate peppercron', () => {
     });
     const refused = await migrate('--apply');
     expect(refused.exitCode).toBe(2);
-    expect(refused.notes).toEqual([
+    expect(refused.notes.filter((line) => line.startsWith('malabar: '))).toEqual([
       "malabar: job below: its parent 'grpc' is refused",
       'malabar: job grpc: executor_type 1 (gRPC) has no executor: agents die of it',
       'malabar: /pepper/cron/jobs/torn: its value is no JSON object',

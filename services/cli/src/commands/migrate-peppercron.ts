@@ -16,7 +16,13 @@ import {
   type Replicas,
 } from '../migrate/peppercron/convert.js';
 import { fragmentOf } from '../migrate/peppercron/fragment.js';
-import { planJson, printPlan, refusalLines, summaryLine } from '../migrate/peppercron/plan-view.js';
+import {
+  planJson,
+  printPlan,
+  refusalLines,
+  summaryLine,
+  tagsOf,
+} from '../migrate/peppercron/plan-view.js';
 import { type Published, publishSchedules } from '../migrate/peppercron/publish.js';
 import { type PeppercronStore, PREFIX, readPeppercron } from '../migrate/peppercron/store.js';
 import { collect } from '../settings.js';
@@ -75,11 +81,11 @@ async function migrate(context: CommandContext, options: PeppercronOptions): Pro
   const all = convert(store, settings);
   const jobs = all.filter(({ name }) => options.job.length === 0 || options.job.includes(name));
   if (!options.json) show(context, { jobs, store, options });
-  if (options.yaml !== undefined) writeFragment(context, options.yaml, jobs);
   const refusals = refusalLines(jobs);
   if (!options.apply && options.json) context.terminal.line(JSON.stringify(planJson(jobs, store)));
   if (refusals.length > 0 && !options.skipRefused) throw new FaultsError(refusals);
   for (const line of refusals) context.terminal.note(`left out: ${line}`);
+  if (options.yaml !== undefined) writeFragment(context, options.yaml, jobs);
   if (options.apply) await apply(context, options, jobs);
 }
 
@@ -153,6 +159,8 @@ function show({ terminal }: CommandContext, { jobs, store, options }: Shown): vo
   if (!options.apply) printPlan(terminal, jobs);
   for (const doubt of store.doubts) terminal.note(`warning: ${doubt}`);
   for (const what of store.leftOut) terminal.note(`not taken over: ${what}`);
+  for (const [tag, nodes] of Object.entries(tagsOf(jobs, store)))
+    terminal.note(`dispatcher.tags: ${tag}, at peppercron on ${nodes.join(', ') || 'no node'}`);
   const alive = [...store.nodes].filter(([, { isAlive }]) => isAlive).map(([node]) => node);
   if (options.enable && alive.length > 0)
     terminal.note(`warning: peppercron runs on ${alive.join(', ')}: jobs that are here fire twice`);

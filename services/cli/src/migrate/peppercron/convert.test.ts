@@ -189,6 +189,12 @@ test.each<[string, Job, RegExp]>([
   expect(planned.schedules).toEqual([]);
 });
 
+test('a job without a name is refused by its key', () => {
+  const [planned] = plan([stored('', NIGHTLY)]);
+  expect(planned).toMatchObject({ key: '/pepper/cron/jobs/', schedules: [] });
+  expect(planned?.refusals.join()).toMatch(/name of a schedule has 1 to 128/);
+});
+
 test('what is no JSON is refused by its key', () => {
   const [planned] = plan([entry('jobs/broken', '{"name":')]);
   expect(planned).toMatchObject({

@@ -38,6 +38,21 @@ export function refusalLines(jobs: readonly PlannedJob[]): string[] {
   );
 }
 
+/** Tags that dispatchers must carry for what is taken over, each with the nodes that do at peppercron. */
+export function tagsOf(
+  jobs: readonly PlannedJob[],
+  { nodes }: PeppercronStore,
+): Record<string, string[]> {
+  const taken = jobs.filter(({ schedules }) => schedules.length > 0);
+  const tags = new Set(taken.map(({ job }) => job?.tag ?? '').filter((tag) => tag !== ''));
+  return Object.fromEntries(
+    [...tags].sort().map((tag) => {
+      const carrying = [...nodes].filter(([, node]) => node.tags.includes(tag));
+      return [tag, carrying.map(([node]) => node).sort()];
+    }),
+  );
+}
+
 /** Prints what each job was and will be, with its next fires at both. */
 export function printPlan(terminal: Terminal, jobs: readonly PlannedJob[]): void {
   for (const each of jobs) {
@@ -107,6 +122,7 @@ export function planJson(jobs: readonly PlannedJob[], store: PeppercronStore): o
   const count = (state: State) => jobs.filter((each) => stateOf(each) === state).length;
   return {
     jobs: jobs.map((each) => jobJson(each)),
+    tags: tagsOf(jobs, store),
     notTakenOver: leftOut,
     doubts,
     summary: { taken: count('taken'), warned: count('warned'), refused: count('refused') },

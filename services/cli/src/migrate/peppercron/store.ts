@@ -37,7 +37,7 @@ interface Reading {
 /** Of each kind of key its form, and what becomes of it. The first that fits counts. */
 const KINDS: ReadonlyArray<[RegExp, (reading: Reading, entry: EtcdEntry, name: string[]) => void]> =
   [
-    [/^jobs\/(.+)$/, addJob],
+    [/^jobs\/(.*)$/, addJob],
     [/^dispatch\/(.+)$/, addState],
     [/^agent\/nodes\/alive\/(.+)$/, addAlive],
     [/^conf\/nodes\/(.+)$/, addNode],
