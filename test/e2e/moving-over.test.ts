@@ -136,14 +136,15 @@ needs(describe, await packages.etcd())('moving over from peppercron', () => {
     expect(enabled.stderr).toMatch(/peppercron runs on n1: jobs that are here fire twice/);
     expect(enabled.stdout).toMatch(/changed: fails, loop, nightly, report, tick, trap/);
     const lines = (file: string) => readFileSync(join(bus.dir, file), 'utf8').trim().split('\n');
-    await eventually(() => expect(lines('tick').length).toBeGreaterThan(2), { timeoutMs: 30_000 });
-    await eventually(() => expect(lines('report')).toEqual(['hello from the child']));
+    const patience = { timeoutMs: 30_000 };
+    await eventually(() => expect(lines('tick').length).toBeGreaterThan(2), patience);
+    await eventually(() => expect(lines('report')).toEqual(['hello from the child']), patience);
     await eventually(async () => {
       const failed = await runs(command, 'fails');
       expect(failed.some(({ state, attempts }) => state === DEAD && attempts === 1)).toBe(true);
       const done = (await runs(command, 'loop')).filter(({ state }) => state === DONE);
       expect(done).toHaveLength(2);
-    });
+    }, patience);
     expect((await client.list(PREFIX)).entries).toEqual(before);
   });
 });

@@ -1,6 +1,6 @@
 import type { EtcdEntry } from '@malabar/etcd';
 import { expect, test } from 'vitest';
-import { type ConvertOptions, convert, MOVED, type PlannedJob } from './convert.js';
+import { type ConvertOptions, convert, MOVED, type PlannedJob, type Replicas } from './convert.js';
 import { PREFIX, readPeppercron } from './store.js';
 
 const NOW = Date.parse('2026-11-21T10:07:13Z');
@@ -248,15 +248,18 @@ test('retries count where somebody wants them', () => {
   expect(planned.warnings).toEqual([]);
 });
 
-test('replicas become one run, or schedules of their own, which a child waits for all', () => {
+test('replicas become one run, a run on every node, or schedules that a child waits for all', () => {
   const entries = [
     stored('p', { ...NIGHTLY, concurrency: 2 }),
     stored('c', { ...NIGHTLY, schedule: '', dependent_jobs: ['p'] }),
   ];
-  const names = (replicas: 'once' | 'copies') =>
+  const names = (replicas: Replicas) =>
     plan(entries, { replicas }).map(({ schedules }) => schedules.map(({ name }) => name));
   expect(names('once')).toEqual([['c'], ['p']]);
   expect(names('copies')).toEqual([['c'], ['p.1', 'p.2']]);
+  expect(names('nodes')).toEqual([['c'], ['p']]);
+  const [, parent] = plan(entries, { replicas: 'nodes' });
+  expect(documentOf(parent as PlannedJob)?.run).toMatchObject({ tag: 'batch', on: 'all' });
   const [child] = plan(entries, { replicas: 'copies' });
   expect(documentOf(child as PlannedJob)?.after).toEqual({
     schedules: ['p.1', 'p.2'],
