@@ -72,6 +72,18 @@ test('a password is asked of callers from outside, not of the bus itself', async
   await expect(submit(context(undefined, 'local'))).resolves.toMatchObject({ duplicate: false });
 });
 
+test('a token is no password of a queue, and none is needed where the queue has none', async () => {
+  const queues = [queueConfig('q'), queueConfig('guarded', { password: 'hash of p' })];
+  const { service } = await startService({ queues });
+  const shown = context();
+  const metadata = new Map([['authorization', 'Bearer mlb_id_secret']]);
+  const caller = { ...shown, metadata };
+  const answer = await service.submit({ queue: 'q', job: job('x') }, caller);
+  expect(answer.duplicate).toBe(false);
+  const guarded = service.submit({ queue: 'guarded', job: job('x') }, caller);
+  await expect(guarded).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+});
+
 test('headers that only the bus writes are taken from the bus only', async () => {
   const { service, storage } = await startService();
   const run = job('x', { headers: { 'malabar-schedule': 'nightly' } });

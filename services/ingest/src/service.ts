@@ -57,7 +57,10 @@ async function authenticate(
 ): Promise<Access | undefined> {
   if (peer === 'local' || (trusted && metadata.has(SERVICE_HEADER))) return undefined;
   const access = new Access(rules, open || trusted);
-  const basic = readBasic(metadata.get('authorization'));
+  const authorization = metadata.get('authorization');
+  // A token says who calls, not which queues he may use; the server has looked at it.
+  const isToken = /^bearer /i.test(authorization ?? '');
+  const basic = isToken ? undefined : readBasic(authorization);
   if (basic && !(await access.login(basic[0], basic[1]))) {
     throw new BusError('WRONG_PASSWORD', `wrong password for ${JSON.stringify(basic[0])}`);
   }
