@@ -11,6 +11,8 @@ namespace Malabar;
 final class Envelope
 {
     private const VERSION = 1;
+    /** What an envelope has. Results (docs/formats.md) name a version and an event, too. */
+    private const KEYS = ['v' => true, 'event' => true, 'params' => true];
     private const FLAGS = JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_PRESERVE_ZERO_FRACTION;
 
     /** @var string */
@@ -54,6 +56,9 @@ final class Envelope
             throw new \UnexpectedValueException(
                 "event {$found['event']} has version $version; this malabar/malabar knows 1"
             );
+        }
+        if (array_diff_key($found, self::KEYS) !== []) {
+            return new self($queue, $found);
         }
         return new self($found['event'], (array) ($found['params'] ?? []));
     }
