@@ -1,0 +1,101 @@
+import { common } from '@malabar/contracts';
+import { type Duration, milliseconds } from '../duration.js';
+import { writeEnvelope } from '../envelope.js';
+import { checkedName, checkOptions } from '../names.js';
+
+/** How an event is published. */
+export interface PublishOptions {
+  /** The queue that carries it; its own name unless said. */
+  queue?: string;
+  /** Idempotency key: published again under the same key, it stays one event, and its id is answered. */
+  unique?: string;
+  /** How long `unique` is remembered; default a day. */
+  uniqueFor?: Duration;
+  /** No task gets it before. Counted by this machine's clock. */
+  delay?: Duration;
+  /** Dropped if no task got it within. */
+  ttl?: Duration;
+  /** Order and fairness key, e.g. a user's id. */
+  key?: string;
+  /** 0 (usual) to 9 (first). */
+  priority?: number;
+  /** Carried to the tasks. */
+  headers?: Readonly<Record<string, string>>;
+  /** W3C trace context. */
+  traceparent?: string;
+}
+
+/** One of several events that are published together. */
+export interface EventToPublish<N extends string = string, P = unknown> extends PublishOptions {
+  event: N;
+  params?: P;
+}
+
+/** A job on its way to its queue. */
+export interface Outgoing {
+  queue: string;
+  job: common.Job;
+  /** How long its idempotency key is remembered; 0 for the bus's own time. */
+  windowMs: number;
+}
+
+const OPTIONS: readonly (keyof PublishOptions)[] = [
+  'queue',
+  'unique',
+  'uniqueFor',
+  'delay',
+  'ttl',
+  'key',
+  'priority',
+  'headers',
+  'traceparent',
+];
+/** The largest message that the bus takes is 32 MiB; a job has a head, too. */
+const BODY_BYTES_MAX = 31 * 1024 * 1024;
+/** Keys that only guard a repetition of ours need not outlive our own patience for long. */
+const OWN_KEY_WINDOW_MS = 10 * 60_000;
+
+/** The job of an event. Throws a TypeError that names what is wrong with it. */
+export function outgoing(
+  event: string,
+  params: unknown,
+  options: PublishOptions,
+  { now, ownKey }: { now: number; ownKey: string },
+): Outgoing {
+  checkOptions(`event ${checkedName('event', event)}`, options, OPTIONS);
+  const { queue = event, unique, uniqueFor, delay, ttl } = options;
+  const body = bodyOf(event, params);
+  if (uniqueFor !== undefined && !unique)
+    throw new TypeError('uniqueFor means nothing without unique');
+  const windowMs = uniqueFor === undefined ? 0 : milliseconds('uniqueFor', uniqueFor);
+  const job = common.Job.fromPartial({
+    body,
+    headers: { ...options.headers },
+    traceParent: options.traceparent ?? '',
+    key: options.key ?? '',
+    priority: priorityOf(options.priority),
+    deliverAtMs: delay === undefined ? 0 : now + milliseconds('delay', delay),
+    expiresAtMs: ttl === undefined ? 0 : now + milliseconds('ttl', ttl),
+    idempotencyKey: unique || ownKey,
+    contentType: 'application/json',
+  });
+  return {
+    queue: checkedName('queue', queue),
+    job,
+    windowMs: unique ? windowMs : OWN_KEY_WINDOW_MS,
+  };
+}
+
+function bodyOf(event: string, params: unknown): Uint8Array {
+  if (typeof params !== 'object' || params === null) {
+    throw new TypeError(`event ${event}: its parameters are an object, not ${typeof params}`);
+  }
+  const body = writeEnvelope(event, params);
+  if (body.length <= BODY_BYTES_MAX) return body;
+  throw new TypeError(`event ${event}: ${body.length} bytes are above ${BODY_BYTES_MAX}`);
+}
+
+function priorityOf(priority = 0): number {
+  if (Number.isInteger(priority) && priority >= 0 && priority <= 9) return priority;
+  throw new TypeError(`priority ${priority}: 0 (usual) to 9 (first)`);
+}
