@@ -190,7 +190,9 @@ needs(describe, await packages.rabbitmq())('a real RabbitMQ', () => {
       name: 'link',
       clock: systemClock,
       random: seededRandom(1),
-      begin: (connection) => connection.queue('linked'),
+      async begin(connection) {
+        await connection.queue('linked');
+      },
       onUp: () => ups.push('up'),
       onDown: (reason) => downs.push(reason),
     });

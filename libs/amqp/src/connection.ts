@@ -113,14 +113,23 @@ export class AmqpConnection {
     );
   }
 
-  /** Makes sure of a queue. One that is there is taken as it is, whatever its arguments. */
-  async queue(name: string): Promise<void> {
+  /**
+   * Makes sure of a queue; resolves to how many messages wait in it. One that is there is taken as it is,
+   * whatever its arguments.
+   */
+  async queue(name: string): Promise<number> {
     try {
-      await this.#once((channel) => channel.checkQueue(name));
+      return (await this.#once((channel) => channel.checkQueue(name))).messageCount;
     } catch (error) {
       if ((error as { code?: number }).code !== NOT_FOUND) throw error;
       await this.#once((channel) => channel.assertQueue(name, { durable: true }));
+      return 0;
     }
+  }
+
+  /** Removes a queue with what is in it. */
+  async deleteQueue(name: string): Promise<void> {
+    await this.#once((channel) => channel.deleteQueue(name));
   }
 
   async bind(queue: string, exchange: string, bindings: readonly AmqpBinding[]): Promise<void> {
@@ -162,6 +171,11 @@ export class AmqpConnection {
 
   async publisher(): Promise<AmqpPublisher> {
     return new AmqpPublisher(this.#watched(await this.#model.createConfirmChannel()));
+  }
+
+  /** Ends it because of something that its user has found. */
+  fail(reason: string): void {
+    this.#end(reason);
   }
 
   /** Says what is still to be said and closes; cuts the connection after 2 s. Never rejects. */

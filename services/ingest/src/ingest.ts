@@ -25,6 +25,8 @@ import { PepperbusSession } from './pepperbus/session.js';
 import type { RedisContext } from './redis/context.js';
 import { RedisSession } from './redis/session.js';
 import { Settler } from './settler.js';
+import type { SourceMetrics } from './sources/metrics.js';
+import { Sources } from './sources/sources.js';
 import type { StorageClient } from './storage-client.js';
 
 /** Producers whose jobs are on their way get this long to be answered when we stop. */
@@ -40,7 +42,10 @@ export interface IngestOptions {
   random: () => number;
   log: Logger;
   metrics: IngestMetrics;
+  sourceMetrics: SourceMetrics;
   instanceId: string;
+  /** Name of the process, for others to see. */
+  node: string;
   /** Random bytes that remembered passwords are hashed with. */
   key: Buffer;
   verifyPassword(password: string, hash: string): Promise<boolean>;
@@ -53,10 +58,11 @@ export interface IngestAddresses {
   http?: string;
 }
 
-/** The way in: intake, its protocols and their listeners. */
+/** The way in: intake, its protocols with their listeners, and sources. */
 export class Ingest {
   readonly intake: Intake;
   readonly rules: AccessRules;
+  readonly sources: Sources;
   readonly addresses: IngestAddresses = {};
   readonly #options: IngestOptions;
   readonly #credentials: Credentials;
@@ -80,6 +86,9 @@ export class Ingest {
     this.rules = { intake: this.intake, credentials: this.#credentials };
     this.#limit = { open: 0, max: settings.connectionsMax };
     this.#gathering = { bytes: 0, bytesMax: totalBytesMax };
+    const { node, sourceMetrics } = options;
+    const { intake } = this;
+    this.sources = new Sources({ intake, clock, random, log, node, metrics: sourceMetrics });
     this.#settler = new Settler(storage);
     this.#startedAtMs = clock.now();
   }
@@ -98,6 +107,7 @@ export class Ingest {
       ...queue.topics.map((topic) => topic.passwordHash),
     ]);
     this.#credentials.keep(new Set(hashes));
+    this.sources.configure(config.sources);
   }
 
   /** Opens the listeners that are switched on. Rejects if an address cannot be had. */
@@ -119,9 +129,10 @@ export class Ingest {
     const closed = this.#listeners.map((listener) => listener.close());
     for (const connection of this.#connections) connection.end();
     this.#http?.closeIdleConnections();
+    const stopped = this.sources.stop();
     const patience = new AbortController();
     const late = sleep(this.#options.clock, DRAIN_TIMEOUT_MS, patience.signal);
-    await Promise.race([Promise.all(closed), late]);
+    await Promise.race([Promise.all([...closed, stopped]), late]);
     patience.abort();
   }
 
@@ -130,7 +141,7 @@ export class Ingest {
     const closed = this.#listeners.map((listener) => listener.close());
     for (const connection of this.#connections) connection.socket.destroy();
     this.#http?.closeAllConnections();
-    await Promise.all(closed);
+    await Promise.all([...closed, this.sources.stop()]);
     await this.intake.close();
   }
 

@@ -1,7 +1,7 @@
 import { BusError } from '@malabar/core';
 
 /** Names and values together. Whoever carries the job carries them, and most web servers take few. */
-const HEADERS_BYTES_MAX = 16 * 1024;
+export const HEADERS_BYTES_MAX = 16 * 1024;
 /** Names that the bus keeps for what it says itself, e.g. of which schedule a job is a run. */
 const OWN = /^malabar-/i;
 /** A token of HTTP. `__proto__` would get lost wherever headers are an object. */
@@ -17,6 +17,9 @@ export function headersFault(headers: Readonly<Record<string, string>>): BusErro
   if (bytes <= HEADERS_BYTES_MAX) return undefined;
   return invalid(`${bytes} bytes of headers, ${HEADERS_BYTES_MAX} allowed`);
 }
+
+/** Whether a producer may give a job a header of this name. */
+export const isHeaderName = (name: string): boolean => NAME.test(name) && !OWN.test(name);
 
 /** Adds a header whose name comes from outside. Throws INVALID for a strange name, or one that is there. */
 export function addHeader(headers: Record<string, string>, name: string, value: string): void {

@@ -1,7 +1,7 @@
 import type { Counter, Metrics } from '@malabar/telemetry';
 
 /** How a producer talks to us; a label of the metrics. */
-export type Protocol = 'redis' | 'pepperbus' | 'http' | 'grpc';
+export type Protocol = 'redis' | 'pepperbus' | 'http' | 'grpc' | 'rabbitmq';
 
 /** What ingest counts. */
 export interface IngestMetrics {

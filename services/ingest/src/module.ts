@@ -1,20 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { TlsOptions } from 'node:tls';
+import { guard, QueueSystems, sourceRules } from '@malabar/access';
 import type { MalabarConfig } from '@malabar/config';
-import { ingest as contract, storage } from '@malabar/contracts';
+import { ingest as contract, sources, storage } from '@malabar/contracts';
 import { isLoopback, parseListenAddress, verifyPassword } from '@malabar/core';
 import { bind } from '@malabar/rpc';
 import type { Module } from '@malabar/runtime';
 import { Ingest } from './ingest.js';
 import { createIngestMetrics, exportBytesInFlight } from './metrics.js';
 import { createIngestService } from './service.js';
+import { createSourceMetrics, exportSources } from './sources/metrics.js';
+import { createSourceService } from './sources/service.js';
 
 /** Wiring only: the protocols in front of one intake, configured by the keeper. */
 export const ingestModule: Module = {
   name: 'ingest',
   needs: ['keeper', 'storage'],
-  async start({ config, clock, random, log, metrics, instanceId, client, onBusConfig }) {
+  async start(context) {
+    const { config, clock, random, log, metrics, instanceId, client } = context;
     const ingest = new Ingest({
       settings: config.ingest,
       tls: readTls(config.ingest),
@@ -23,18 +27,31 @@ export const ingestModule: Module = {
       random,
       log,
       metrics: createIngestMetrics(metrics),
+      sourceMetrics: createSourceMetrics(metrics),
       instanceId,
+      node: config.node,
       key: randomBytes(32),
       verifyPassword,
     });
     exportBytesInFlight(metrics, () => ingest.intake.bytesInFlight);
-    onBusConfig((busConfig) => ingest.configure(busConfig));
+    exportSources(metrics, () => ingest.sources.figures());
+    const systems = new QueueSystems();
+    context.onBusConfig((busConfig) => {
+      systems.take(busConfig);
+      ingest.configure(busConfig);
+    });
     await ingest.start();
     const { intake, rules } = ingest;
     const open = isOpen(config.grpc);
     const service = createIngestService({ intake, rules, clock, open });
+    const { SourceServiceDefinition: definition } = sources;
+    const asked = createSourceService(config.node, () => ingest.sources.figures());
+    const guarded = guard(definition, asked, sourceRules(systems.of), context.authenticate);
     return {
-      bindings: [bind(contract.IngestServiceDefinition, service, { access: 'public' })],
+      bindings: [
+        bind(contract.IngestServiceDefinition, service, { access: 'public' }),
+        bind(definition, guarded, { access: 'public' }),
+      ],
       notReady: () => intake.notReady(),
       drain: () => ingest.drain(),
       stop: () => ingest.stop(),

@@ -6,10 +6,12 @@ import { eventually, logToMemory, seededRandom } from '@malabar/testkit';
 import { onTestFinished } from 'vitest';
 import { Ingest } from './ingest.js';
 import { createIngestMetrics } from './metrics.js';
+import { createSourceMetrics } from './sources/metrics.js';
 import { queueConfig, StorageDouble } from './storage-double.suite.js';
 
 export interface RigOptions {
   queues?: keeper.QueueConfig[];
+  sources?: keeper.SourceConfig[];
   clock?: Clock;
   redis?: string;
   insecure?: boolean;
@@ -55,6 +57,8 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     random: seededRandom(7),
     log: logToMemory<Logger>().log,
     metrics: createIngestMetrics(metrics),
+    sourceMetrics: createSourceMetrics(metrics),
+    node: 'test',
     instanceId: 'test',
     key: Buffer.alloc(32, 1),
     verifyPassword:
@@ -71,7 +75,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       release: 1,
       queues: options.queues ?? [queueConfig('q')],
       schedules: [],
-      sources: [],
+      sources: options.sources ?? [],
     });
   await ingest.start();
   if (!storage.down && configured) {
