@@ -9,6 +9,7 @@ export interface BusProcessOptions {
   /** Its name, and that of its folder. */
   node: string;
   dir: string;
+  /** None if it is a keeper itself. */
   keepers: readonly string[];
   /** Further settings, as `--set` takes them. */
   settings?: readonly string[];
@@ -38,7 +39,7 @@ export async function busProcess(options: BusProcessOptions): Promise<BusProcess
     `node=${node}`,
     `grpc.listen=${address}`,
     `ops.listen=${ops}`,
-    `addresses.keeper=${keepers.join(',')}`,
+    ...(keepers.length > 0 ? [`addresses.keeper=${keepers.join(',')}`] : []),
     ...settings,
   ].flatMap((setting) => ['--set', setting]);
   let server: Server | undefined;

@@ -1,4 +1,5 @@
 import { keeper } from '@malabar/contracts';
+import { CLOSED_HASH } from '@malabar/core';
 import { commandConfig, retryPolicy } from './bus-config.js';
 import type { ScheduleDocument } from './schedule.js';
 import { runQueue, testQueue } from './schedule-config.js';
@@ -20,8 +21,6 @@ const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
 const RUN_BYTES_MAX = 1024 * 1024;
 /** Without a limit of its own a schedule runs as often at once as its fires say; on every node, there. */
 const RUNS_AT_ONCE = 100;
-// No text hashes to it, so only the bus itself gets in.
-const NO_PASSWORD = 'none';
 
 /** The queues that exist because there are schedules. */
 export function schedulerQueues(): keeper.QueueConfig[] {
@@ -68,7 +67,7 @@ function queueOf(name: string, given: Partial<keeper.QueueConfig>): keeper.Queue
   const bodyBytesMax = RUN_BYTES_MAX;
   return keeper.QueueConfig.fromPartial({
     name,
-    passwordHash: NO_PASSWORD,
+    passwordHash: CLOSED_HASH,
     bodyBytesMax,
     ...given,
   });

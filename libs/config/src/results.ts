@@ -1,4 +1,5 @@
 import { keeper } from '@malabar/contracts';
+import { CLOSED_HASH } from '@malabar/core';
 import { topicConfig } from './bus-config.js';
 import type { QueueDocument } from './documents.js';
 import type { KeyFault } from './faults.js';
@@ -9,8 +10,6 @@ import { quoted } from './units.js';
 
 const DAY_MS = 86_400_000;
 const BODY_BYTES_MAX = 1024 * 1024;
-// No text hashes to it, so only the bus itself gets in.
-const NO_PASSWORD = 'none';
 
 /** The queues that exist because topics of this one send their results to a URL. */
 export function callbackQueues(name: string, queue: QueueDocument): keeper.QueueConfig[] {
@@ -21,7 +20,7 @@ export function callbackQueues(name: string, queue: QueueDocument): keeper.Queue
     return keeper.QueueConfig.fromPartial({
       name: queueName,
       system: queue.system,
-      passwordHash: NO_PASSWORD,
+      passwordHash: CLOSED_HASH,
       retentionMs: DAY_MS,
       bodyBytesMax: BODY_BYTES_MAX,
       topics: [topicConfig(queueName, 'callback', callback)],

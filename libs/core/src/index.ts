@@ -19,5 +19,5 @@ export {
   type ListenAddress,
   parseListenAddress,
 } from './listen-address.js';
-export { hashPassword, isPasswordHash, verifyPassword } from './password.js';
+export { CLOSED_HASH, hashPassword, isPasswordHash, verifyPassword } from './password.js';
 export { SERVICE_NAMES, type ServiceName } from './services.js';

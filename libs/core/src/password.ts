@@ -11,6 +11,9 @@ const MEMORY_BYTES_MAX = 256 * 1024 * 1024;
 const HASH =
   /^scrypt\$(\d{1,8})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/=]{8,128})\$([A-Za-z0-9+/=]{16,172})$/;
 
+/** Stands for a password that nobody can have, as no text hashes to it: only the bus itself gets in. */
+export const CLOSED_HASH = 'none';
+
 interface ParsedHash {
   cost: { N: number; r: number; p: number };
   salt: Buffer;

@@ -42,8 +42,8 @@ export const ingestModule: Module = {
     });
     await ingest.start();
     const { intake, rules } = ingest;
-    const open = isOpen(config.grpc);
-    const service = createIngestService({ intake, rules, clock, open });
+    const caller = { rules, open: isOpen(config.grpc), guarded: isGuarded(config.grpc) };
+    const service = createIngestService({ intake, clock, ...caller });
     const { SourceServiceDefinition: definition } = sources;
     const asked = createSourceService(config.node, () => ingest.sources.figures());
     const guarded = guard(definition, asked, sourceRules(systems.of), context.authenticate);
@@ -62,6 +62,10 @@ export const ingestModule: Module = {
 function isOpen({ listen, insecure }: MalabarConfig['grpc']): boolean {
   // The default is loopback.
   return insecure || listen === undefined || isLoopback(parseListenAddress(listen).host);
+}
+
+function isGuarded({ token, tls }: MalabarConfig['grpc']): boolean {
+  return token !== undefined || tls?.clientAuth === true;
 }
 
 function readTls({ tls }: MalabarConfig['ingest']): TlsOptions | undefined {

@@ -1,7 +1,7 @@
 import { common, ingest as contract } from '@malabar/contracts';
-import { Channel, systemClock } from '@malabar/core';
+import { Channel, CLOSED_HASH, systemClock } from '@malabar/core';
 import type { CallContext } from '@malabar/rpc';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type RigOptions, startRig } from './rig.suite.js';
 import { createIngestService } from './service.js';
 import { queueConfig } from './storage-double.suite.js';
@@ -9,18 +9,27 @@ import { queueConfig } from './storage-double.suite.js';
 const job = (body: string, more: Partial<common.Job> = {}) =>
   common.Job.fromPartial({ body: Buffer.from(body), ...more });
 
-function context(authorization?: string, peer = '127.0.0.1:1'): CallContext {
-  const metadata = new Map<string, string>();
+function context(
+  authorization?: string,
+  peer = '127.0.0.1:1',
+  metadata = new Map<string, string>(),
+): CallContext {
   if (authorization) {
     metadata.set('authorization', `Basic ${Buffer.from(authorization).toString('base64')}`);
   }
   return { signal: new AbortController().signal, metadata, peer, trusted: true };
 }
 
-async function startService(options: RigOptions = {}) {
+async function startService(options: RigOptions & { guarded?: boolean } = {}) {
   const rig = await startRig(options);
   const { intake, rules } = rig.ingest;
-  const service = createIngestService({ intake, rules, clock: systemClock, open: true });
+  const service = createIngestService({
+    intake,
+    rules,
+    clock: systemClock,
+    open: true,
+    guarded: options.guarded ?? false,
+  });
   return { ...rig, service };
 }
 
@@ -94,4 +103,38 @@ test('headers that only the bus writes are taken from the bus only', async () =>
   });
   expect(storage.jobs).toEqual([]);
   await expect(submit('local')).resolves.toMatchObject({ duplicate: false });
+});
+
+describe('who says to be a service of the bus', () => {
+  const names = ['open', 'closed', 'shut'] as const;
+  const hashes = { open: '', closed: CLOSED_HASH, shut: 'hash of p' };
+  const queues = names.map((name) => queueConfig(name, { password: hashes[name] }));
+  const run = { headers: { 'malabar-schedule': 'nightly' } };
+
+  /** What becomes of a push to each of the queues. */
+  async function pushes(guarded: boolean, trusted = true) {
+    const { service } = await startService({ queues, guarded });
+    const claims = new Map([['malabar-service', 'scheduler']]);
+    const by = { ...context(undefined, '127.0.0.1:1', claims), trusted };
+    const push = (queue: string) => service.submit({ queue, job: job('x', run) }, by);
+    const codes = names.map((queue) =>
+      push(queue).then(
+        () => 'taken',
+        ({ code }) => code,
+      ),
+    );
+    return Promise.all(codes);
+  }
+
+  test('may push everywhere where a token or a certificate proves it', async () => {
+    expect(await pushes(true)).toEqual(['taken', 'taken', 'taken']);
+  });
+
+  test('opens no password by his word alone, but what the bus made for itself', async () => {
+    expect(await pushes(false)).toEqual(['taken', 'taken', 'UNAUTHENTICATED']);
+  });
+
+  test('is nobody without the token that is asked for', async () => {
+    expect(await pushes(true, false)).toEqual(['INVALID', 'UNAUTHENTICATED', 'UNAUTHENTICATED']);
+  });
 });

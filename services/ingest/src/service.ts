@@ -1,9 +1,8 @@
 import { common, ingest } from '@malabar/contracts';
 import { BusError, Channel, type Clock, toBusError, toFault } from '@malabar/core';
 import type { CallContext, Implementation } from '@malabar/rpc';
-import { Access, type AccessRules } from './access.js';
 import type { JobOptions, JobOutcome } from './batch.js';
-import { readBasic } from './http/basic.js';
+import { type Caller, type CallerRules, callerOf } from './caller.js';
 import type { Intake } from './intake.js';
 import { headersFault } from './job-headers.js';
 import { Submission } from './submission.js';
@@ -15,17 +14,11 @@ const STREAM_REQUESTS_MAX = 1024;
 /** What a job's options may take beside its message, on the way to storage. */
 const OPTIONS_BYTES_MAX = 64;
 
-/** Services of the bus in other processes name themselves, beside what makes them trusted. */
-const SERVICE_HEADER = 'malabar-service';
-
 const DURABILITY = ingest.Durability.FSYNC;
 
-export interface IngestServiceOptions {
+export interface IngestServiceOptions extends CallerRules {
   intake: Intake;
-  rules: AccessRules;
   clock: Clock;
-  /** Queues without a password are open on the gRPC listener. */
-  open: boolean;
 }
 
 /** The contract of ingest: translates and calls, decides nothing. */
@@ -34,53 +27,36 @@ export function createIngestService(
 ): Implementation<typeof ingest.IngestServiceDefinition> {
   return {
     async submit({ queue, job }, context) {
-      const access = await authenticate(options, context);
+      const caller = await callerOf(options, context);
       if (!job) throw new BusError('INVALID', 'the request carries no job');
-      const [outcome] = await submit(options, access, queue, [job]);
+      const [outcome] = await submit(options, caller, queue, [job]);
       if (outcome?.error) throw outcome.error;
       const { jobId, duplicate } = outcome as JobOutcome;
       return { jobId, duplicate, durability: DURABILITY };
     },
     async submitBatch({ queue, jobs }, context) {
-      const access = await authenticate(options, context);
-      const outcomes = await submit(options, access, queue, jobs);
+      const caller = await callerOf(options, context);
+      const outcomes = await submit(options, caller, queue, jobs);
       return { results: outcomes.map(toResult), durability: DURABILITY };
     },
     submitStream: (requests, context) => submitStream(options, requests, context),
   };
 }
 
-/** Who calls as a service of the bus may push everywhere; everybody else shows a queue's password. */
-async function authenticate(
-  { rules, open }: IngestServiceOptions,
-  { metadata, peer, trusted }: CallContext,
-): Promise<Access | undefined> {
-  if (peer === 'local' || (trusted && metadata.has(SERVICE_HEADER))) return undefined;
-  const access = new Access(rules, open || trusted);
-  const authorization = metadata.get('authorization');
-  // A token says who calls, not which queues he may use; the server has looked at it.
-  const isToken = /^bearer /i.test(authorization ?? '');
-  const basic = isToken ? undefined : readBasic(authorization);
-  if (basic && !(await access.login(basic[0], basic[1]))) {
-    throw new BusError('WRONG_PASSWORD', `wrong password for ${JSON.stringify(basic[0])}`);
-  }
-  return access;
-}
-
 async function submit(
   { intake, clock }: IngestServiceOptions,
-  access: Access | undefined,
+  caller: Caller,
   queueName: string,
   jobs: readonly common.Job[],
   idempotencyWindowMs = 0,
 ): Promise<JobOutcome[]> {
   const queue = intake.require(queueName);
-  const denied = access?.pushRefusal(queue);
+  const denied = caller.pushRefusal(queue);
   if (denied) throw intake.refused(queueName, denied, jobs.length);
   if (jobs.length === 0) return [];
   // A job that is refused by itself does not refuse the others.
   const refused = jobs.map(
-    (job) => invalid(job, access) ?? intake.refusal(queue, 0, job.body.length),
+    (job) => invalid(job, caller) ?? intake.refusal(queue, 0, job.body.length),
   );
   const good = jobs.filter((_, i) => refused[i] === undefined);
   const messages = good.map((job) => common.Job.encode(job).finish());
@@ -108,15 +84,12 @@ async function submit(
   }
 }
 
-function invalid(
-  { priority, node, headers }: common.Job,
-  access: Access | undefined,
-): BusError | undefined {
+function invalid({ priority, node, headers }: common.Job, { ours }: Caller): BusError | undefined {
   if (priority > 9) return new BusError('INVALID', `priority ${priority}: 0 (usual) to 9 (first)`);
-  if (node !== '' && access !== undefined)
+  if (node !== '' && !ours)
     return new BusError('INVALID', 'node: only the bus itself says which node gets a job');
   // What the bus says itself in headers it may say.
-  return access && headersFault(headers);
+  return ours ? undefined : headersFault(headers);
 }
 
 function optionsOf(job: common.Job, clock: Clock, idempotencyWindowMs: number): JobOptions {
@@ -164,9 +137,9 @@ class Window {
 
   async read(requests: AsyncIterable<ingest.SubmitStreamRequest>): Promise<void> {
     try {
-      const access = await authenticate(this.#options, this.#context);
+      const caller = await callerOf(this.#options, this.#context);
       for await (const request of requests) {
-        this.#take(access, request);
+        this.#take(caller, request);
         while (this.#full() && !this.answers.ended) await this.#change();
       }
       await this.#tail;
@@ -176,12 +149,12 @@ class Window {
     }
   }
 
-  #take(access: Access | undefined, request: ingest.SubmitStreamRequest): void {
+  #take(caller: Caller, request: ingest.SubmitStreamRequest): void {
     let bytes = 0;
     for (const job of request.jobs) bytes += job.body.length;
     this.#bytes += bytes;
     this.#requests++;
-    const answer = this.#answer(access, request);
+    const answer = this.#answer(caller, request);
     this.#tail = this.#tail.then(async () => {
       this.answers.push(await answer);
       this.#bytes -= bytes;
@@ -191,11 +164,11 @@ class Window {
   }
 
   async #answer(
-    access: Access | undefined,
+    caller: Caller,
     { requestId, queue, jobs, idempotencyWindowMs }: ingest.SubmitStreamRequest,
   ): Promise<ingest.SubmitStreamResponse> {
     try {
-      const outcomes = await submit(this.#options, access, queue, jobs, idempotencyWindowMs);
+      const outcomes = await submit(this.#options, caller, queue, jobs, idempotencyWindowMs);
       const results = outcomes.map(toResult);
       return { requestId, results, fault: undefined, durability: DURABILITY };
     } catch (thrown) {
