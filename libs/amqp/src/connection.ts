@@ -132,6 +132,10 @@ export class AmqpConnection {
     await this.#once((channel) => channel.deleteQueue(name));
   }
 
+  async deleteExchange(name: string): Promise<void> {
+    await this.#once((channel) => channel.deleteExchange(name));
+  }
+
   async bind(queue: string, exchange: string, bindings: readonly AmqpBinding[]): Promise<void> {
     await this.#once(async (channel) => {
       for (const { routingKey, headers } of bindings)

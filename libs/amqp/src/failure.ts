@@ -2,10 +2,11 @@
  * Why something did not work at RabbitMQ.
  * - `unroutable`: published, and no queue gets it.
  * - `refused`: RabbitMQ said no to this message (basic.nack).
+ * - `unsent`: the connection had ended before; nothing was sent.
  * - `lost`: the connection ended first; a message may or may not have been taken.
  * - `invalid`: it cannot be sent as it is.
  */
-export type AmqpFailureKind = 'unroutable' | 'refused' | 'lost' | 'invalid';
+export type AmqpFailureKind = 'unroutable' | 'refused' | 'unsent' | 'lost' | 'invalid';
 
 export class AmqpFailure extends Error {
   override readonly name = 'AmqpFailure';

@@ -1,4 +1,4 @@
-import type { ConfirmChannel, Message } from 'amqplib';
+import { type ConfirmChannel, IllegalOperationError, type Message } from 'amqplib';
 import { AmqpFailure, wordsOf } from './failure.js';
 import type { AmqpProperties } from './message.js';
 
@@ -40,7 +40,7 @@ export class AmqpPublisher {
    */
   async publish(publication: AmqpPublication): Promise<void> {
     while (this.#drained !== undefined) await this.#drained;
-    if (this.#closed) throw lost();
+    if (this.#closed) throw unsent();
     await new Promise<void>((resolve, reject) => this.#send(publication, { resolve, reject }));
   }
 
@@ -63,7 +63,7 @@ export class AmqpPublisher {
       if (!this.#channel.publish(exchange, routingKey, content, options, confirmed)) this.#wait();
     } catch (error) {
       this.#pending.delete(pending);
-      reject(this.#closed ? lost() : new AmqpFailure('invalid', wordsOf(error)));
+      reject(isClosed(error) ? unsent() : new AmqpFailure('invalid', wordsOf(error)));
     }
   }
 
@@ -91,6 +91,12 @@ export class AmqpPublisher {
     for (const { lose } of pending) lose();
   }
 }
+
+/** What the library throws where a channel or its connection is about to end, or has ended. */
+const isClosed = (error: unknown): boolean => error instanceof IllegalOperationError;
+
+const unsent = (): AmqpFailure =>
+  new AmqpFailure('unsent', 'the connection to RabbitMQ ended before the message was sent');
 
 const refused = (): AmqpFailure =>
   new AmqpFailure('refused', 'RabbitMQ did not take the message (basic.nack); a queue may be full');

@@ -11,6 +11,7 @@ import { createCommandTarget } from './targets/command.js';
 import { agreedSettings, createFastcgiTarget, type FastcgiPools } from './targets/fastcgi.js';
 import { WorkerRunner } from './targets/grpc.js';
 import { createHttpTarget } from './targets/http.js';
+import { createRabbitmqTarget } from './targets/rabbitmq.js';
 import { TopicRunner } from './topic-runner.js';
 
 /** How often leases and deadlines are looked at. */
@@ -200,6 +201,10 @@ export class Dispatcher {
     if (target?.$case === 'fastcgi')
       return createFastcgiTarget({ target: target.value, pools, clock });
     if (target?.$case === 'http') return createHttpTarget({ target: target.value, clock });
+    if (target?.$case === 'rabbitmq') {
+      const { node } = this.options.placement;
+      return createRabbitmqTarget({ ...this.options, target: target.value, node });
+    }
     throw new BusError('UNSUPPORTED', `topic '${config.name}' has a target unknown to this build`);
   }
 

@@ -14,9 +14,9 @@ export interface Attempt {
   timeoutMs: number;
 }
 
-/** Where the deliveries of a topic go by request and answer: fastcgi, http and command. */
+/** Where the deliveries of a topic go by request and answer: fastcgi, http, command and rabbitmq. */
 export interface Target {
-  readonly kind: 'fastcgi' | 'http' | 'command';
+  readonly kind: 'fastcgi' | 'http' | 'command' | 'rabbitmq';
   /** For people, without secrets. */
   readonly address: string;
   /** The most jobs that one request can carry. */
