@@ -73,6 +73,19 @@ export function exportCounters(metrics: Metrics, store: Store): void {
             gauge.set({ queue: shard.queue, topic: topic.name, state }, count);
     },
   });
+  metrics.gauge(
+    'malabar_storage_entries_in_memory_count',
+    'Delayed, retried and urgent deliveries that memory holds: a window of those on the disk',
+    {
+      labels: ['queue', 'topic'],
+      collect(gauge) {
+        gauge.reset();
+        for (const shard of store.shards.values())
+          for (const topic of shard.topics.values())
+            gauge.set({ queue: shard.queue, topic: topic.name }, topic.entriesInMemory);
+      },
+    },
+  );
   metrics.gauge('malabar_storage_jobs_accepted_count', 'Jobs ever accepted', {
     labels: ['queue'],
     collect(gauge) {

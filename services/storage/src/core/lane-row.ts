@@ -48,6 +48,10 @@ export class LaneRow {
     }
   }
 
+  get inMemory(): number {
+    return this.#lanes.reduce((sum, lane) => sum + (lane?.inMemory ?? 0), 0);
+  }
+
   /** Takes out what has ended. */
   takeEnded(now: number, ended: Entry[]): void {
     for (const lane of this.#lanes) if (lane) ended.push(...lane.takeEnded(now));

@@ -12,6 +12,8 @@ export interface Entry {
 /** Entries that a lane holds in memory after a load; twice as many make it drop its tail. */
 const WINDOW = 1024;
 const COUNT_LIMIT = 8192;
+/** Entries behind the window that are looked at in one go, for those that have ended. */
+const SWEEP = 256;
 /** How often a lane is looked through for what has ended, and counted beyond its window. */
 const LOOK_MS = 250;
 
@@ -47,6 +49,12 @@ export class Lane {
   /** Nothing in the window ends before. */
   #endMs = Infinity;
   #lookedAtMs = -Infinity;
+  /** Due entries behind the window are looked at up to here; undefined: from the horizon on. */
+  #sweptTo: Mark | undefined;
+  #sweptAtMs = -Infinity;
+  /** What the last read has found ended behind the window: true only in the moment of that read. */
+  #sweptOut: Entry[] = [];
+  #justSwept = false;
   /** Entries whose time has come, leased ones included. */
   dueCount = 0;
 
@@ -100,6 +108,11 @@ export class Lane {
     return entry === undefined || before(this.#counted, markOf(entry)) ? undefined : entry;
   }
 
+  /** How many entries memory holds of the lane. */
+  get inMemory(): number {
+    return this.#window.length;
+  }
+
   /** When the next entry that waits in memory comes due; undefined if none does. */
   nextDueAtMs(): number | undefined {
     if (this.#window.length === 0) return undefined;
@@ -120,9 +133,14 @@ export class Lane {
     this.#endMs = -Infinity;
   }
 
-  /** Takes entries that came due and have ended, as far as memory knows them. */
+  /**
+   * Takes entries that came due and have ended: those of the window, and what a read behind it has
+   * found. To be called right behind `advance`.
+   */
   takeEnded(now: number): Entry[] {
-    if (now < (this.nextEndMs() ?? Infinity)) return [];
+    const sweptOut = this.#sweptOut;
+    this.#sweptOut = [];
+    if (now < (this.nextEndMs() ?? Infinity)) return sweptOut;
     this.#lookedAtMs = now;
     this.#endMs = Infinity;
     const countedEnd = this.#countedEnd();
@@ -134,7 +152,7 @@ export class Lane {
     };
     const ended = new Set(this.#window.filter(hasEnded));
     if (ended.size > 0) this.#window = this.#window.filter((entry) => !ended.has(entry));
-    return [...ended];
+    return [...ended, ...sweptOut];
   }
 
   /** Index of the first window entry that is not counted as due. */
@@ -142,14 +160,21 @@ export class Lane {
     return this.#position({ ...this.#counted, seq: this.#counted.seq + 1 });
   }
 
-  /** Counts what has come due by `now`, as far as memory knows; returns what must be read, if anything. */
+  /**
+   * Counts what has come due by `now`, as far as memory knows; returns what must be read, if anything.
+   * To be called at once when a read was loaded.
+   */
   advance(now: number): LaneScan | undefined {
+    if (!this.#justSwept) this.#sweptOut = [];
+    this.#justSwept = false;
     if (this.#scanning) return undefined;
     const horizon = this.#horizon;
     if (horizon === undefined || horizon.dueAtMs > now) this.#countWindow(now);
     else if (this.#counted.dueAtMs < now) return this.#countScan(now);
-    if (horizon !== undefined && this.#window.length < WINDOW / 4) return this.#windowScan();
-    return undefined;
+    if (horizon === undefined) return undefined;
+    if (this.#window.length < WINDOW / 4) return this.#windowScan();
+    const isBacklog = before(horizon, this.#counted) && now >= this.#sweptAtMs + LOOK_MS;
+    return isBacklog ? this.#sweepScan(horizon, now) : undefined;
   }
 
   #countWindow(now: number): void {
@@ -193,6 +218,31 @@ export class Lane {
         );
         this.#horizon = page.next === undefined ? undefined : lastMark(page.next);
         this.endsChanged();
+      },
+    };
+  }
+
+  /** Entries that are due behind the window end as well, however long nobody takes those before them. */
+  #sweepScan(horizon: Mark, now: number): LaneScan {
+    this.#scanning = true;
+    this.#sweptAtMs = now;
+    const from = this.#sweptTo;
+    const start = this.#behind(from !== undefined && before(horizon, from) ? from : horizon);
+    return {
+      range: { start, end: this.#behind(this.#counted), limit: SWEEP },
+      failed: () => this.#endScan(),
+      loaded: (page, loadedAtMs) => {
+        this.#endScan();
+        this.#sweptTo = page.next === undefined ? undefined : lastMark(page.next);
+        const current = this.#horizon;
+        this.#justSwept = true;
+        this.#sweptOut = page.records
+          .map(([key, value]) => readEntry(key, value))
+          .filter((entry) => {
+            const isBehind = current !== undefined && before(current, markOf(entry));
+            const isWaiting = this.isAppended(entry.seq) && !this.isLeased(entry.seq);
+            return isBehind && isWaiting && this.endOf(entry.record) <= loadedAtMs;
+          });
       },
     };
   }

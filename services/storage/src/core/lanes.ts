@@ -47,6 +47,13 @@ export class Lanes {
     return due;
   }
 
+  /** How many entries memory holds: a window of each lane. */
+  get inMemory(): number {
+    let { inMemory } = this.#anybody;
+    for (const row of this.#nodeRows) inMemory += row.inMemory;
+    return inMemory;
+  }
+
   /** Whether `take` would find something for somebody who may be there. */
   get takable(): boolean {
     return this.#anybody.takable || (this.nodes.size > 0 && this.nodes.takable);

@@ -50,6 +50,12 @@ export interface JobPart {
 /** The most bytes of jobs in one log record, unless one job alone is larger. */
 export const RECORD_BYTES_MAX = 1024 * 1024;
 
+/**
+ * The same where jobs of the commit leave the log's order: each will be read by itself, maybe months
+ * from now, and reading one job means reading its record. Four pages of LMDB hold it.
+ */
+export const SPECIAL_RECORD_BYTES_MAX = 16_000;
+
 /** Spreads the parts of one commit over as few log records as their size allows, keeping their order. */
 export function rollRecords(parts: readonly JobPart[], bytesMax = RECORD_BYTES_MAX): JobPart[][] {
   const rolled: JobPart[][] = [];

@@ -191,3 +191,17 @@ test('jobs are numbered through, however the commit is spread over log records',
     next = decodeRecord(entry).endSeq;
   }
 });
+
+test('jobs that leave the log early lie in small records: each of them is read by itself one day', () => {
+  const shard = newShard(queue('q', [topic('t')]));
+  const all = Array.from({ length: 400 }, () => 'x'.repeat(200));
+  const plain = stage(shard, [request(all)]);
+  expect(plain.writes.appends).toHaveLength(1);
+  const later = all.map((_, index) => ({ index, deliverAtMs: NOW + 1_000 + index }));
+  const delayed = stage(shard, [request(all, later)]);
+  const sizes = delayed.writes.appends.map(({ bytes }) => bytes.length);
+  expect(sizes.length).toBeGreaterThan(4);
+  expect(Math.max(...sizes)).toBeLessThan(16_384);
+  expect(bodies(delayed)).toHaveLength(400);
+  expect(shard.tail).toBe(800);
+});

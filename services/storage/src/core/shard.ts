@@ -4,7 +4,14 @@ import type { Key, LogEntry } from '../engine.js';
 import { expiryKey, idempotencyKey, shardKey, TIME_MAX_MS } from './keys.js';
 import { scheduleWrites } from './lanes.js';
 import type { LeaseTable } from './lease.js';
-import { encodeRecord, type JobBatch, type JobPart, rollRecords } from './log-record.js';
+import {
+  encodeRecord,
+  type JobBatch,
+  type JobPart,
+  RECORD_BYTES_MAX,
+  rollRecords,
+  SPECIAL_RECORD_BYTES_MAX,
+} from './log-record.js';
 import { type Special, Topic } from './topic.js';
 import type { StagedWrites, WriteBuffer } from './write-buffer.js';
 
@@ -166,7 +173,8 @@ export class Shard {
 
   #write(stage: Stage, appends: LogEntry[]): JobBatch[] {
     let seq = this.tail;
-    return this.roll(stage.parts).map((parts) => {
+    const bytesMax = stage.specials.size > 0 ? SPECIAL_RECORD_BYTES_MAX : RECORD_BYTES_MAX;
+    return this.roll(stage.parts, bytesMax).map((parts) => {
       const { entry, batch } = encodeRecord(this.id, seq, stage.acceptedAtMs, parts);
       appends.push(entry);
       seq += batch.count;

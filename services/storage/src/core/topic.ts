@@ -568,6 +568,11 @@ export class Topic {
     return this.end - this.excluded.size;
   }
 
+  /** How many of the entries memory holds. */
+  get entriesInMemory(): number {
+    return this.#lanes.inMemory;
+  }
+
   get entries(): number {
     return this.#lanes.size;
   }

@@ -7,6 +7,9 @@ import type { World } from './world.suite.js';
 
 const { READY, SCHEDULED, LEASED, DONE: IS_DONE, DEAD, DISCARDED } = common.DeliveryState;
 
+/** How long an expired job may wait to be discarded. */
+const EXPIRY_MS = 600;
+
 /** Lets the store come to rest, then compares all that it says of itself with the model. */
 export async function checkQuiet(world: World): Promise<void> {
   const { model, life } = world;
@@ -16,6 +19,7 @@ export async function checkQuiet(world: World): Promise<void> {
     world.jump(250);
     await world.rest();
   }
+  await checkEnded(world);
   model.syncConfig();
   if (life.store.committer.failing) model.fail('commits are refused for ever');
   if (model.configs.length > 0) model.fail('a configuration was never taken over');
@@ -38,6 +42,25 @@ export async function checkQuiet(world: World): Promise<void> {
   if (model.queues.size > 0) await finish(world, checkList(world));
   life.schedule.hurried = false;
   world.check();
+}
+
+/** What has expired must be gone soon, also where nobody asks for anything. */
+async function checkEnded(world: World): Promise<void> {
+  const { model, life } = world;
+  const before = world.time.now;
+  world.jump(EXPIRY_MS);
+  await world.rest();
+  model.syncConfig();
+  for (const queue of model.queues.values())
+    for (const { deliveries, options } of queue.jobs)
+      for (const delivery of deliveries.values()) {
+        const { topic, kept, late, lease } = delivery;
+        const waits = kept.state === 'waiting' && lease === undefined && dueOf(delivery) <= before;
+        const isOver = !late && (options?.expiresAtMs || Number.POSITIVE_INFINITY) <= before;
+        const real = life.store.shards.get(queue.name)?.topics.get(topic.name);
+        if (waits && isOver && real?.active)
+          model.fail(`a job of ${queue.name}/${topic.name} has expired and waits all the same`);
+      }
 }
 
 /** Awaits something that only needs the schedule to go on. */

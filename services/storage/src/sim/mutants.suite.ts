@@ -205,6 +205,16 @@ export const mutants: Mutant[] = [
       };
     },
   },
+  {
+    name: 'what has expired waits for somebody who asks',
+    arm: () => {
+      const { takeEnded } = Lanes.prototype;
+      Lanes.prototype.takeEnded = () => [];
+      return () => {
+        Lanes.prototype.takeEnded = takeEnded;
+      };
+    },
+  },
   { name: 'it skips the fsync', sabotage: { disk: () => new ForgetfulDisk() } },
   { name: 'it answers before it writes', sabotage: answersEarly() },
   { name: 'it has no fence', sabotage: { store: dropFence } },
