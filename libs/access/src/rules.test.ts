@@ -68,6 +68,7 @@ const MATRIX: Record<string, Record<string, string>> = {
     listJobs: 'viewer@shop',
     getJob: 'viewer@shop',
     replay: 'operator@shop',
+    discard: 'operator@shop',
     verify: 'viewer@shop',
   },
   DispatcherService: {

@@ -81,6 +81,21 @@ test('a command is a queue of its own, told of by its results, and one for tests
   expect(tests?.topics[0]?.result).toBeUndefined();
 });
 
+test('a command on all nodes is placed by each of its jobs', async () => {
+  const run = '{ command: [logrotate, /etc/x], tag: edge, on: all, wait: 5m }';
+  const { schedules, queues } = await busConfig(`a: { cron: "@daily", run: ${run} }`);
+  expect(schedules[0]?.broadcast).toEqual({ tag: 'edge', waitMs: 300_000 });
+  expect(scheduleSpecs(schedules)[0]).toMatchObject({ everywhere: true, tracked: true });
+  expect(queues.slice(1, 3)).toMatchObject([
+    { topics: [{ concurrencyEach: true, target: { value: { tag: 'edge', node: '' } } }] },
+    { topics: [{ concurrencyEach: false, target: { value: { tag: 'edge', node: '' } } }] },
+  ]);
+  const one = await busConfig('a: { every: 1s, run: { command: [x], on: all } }');
+  expect(one.schedules[0]?.broadcast).toEqual({ tag: '', waitMs: 60_000 });
+  const any = await busConfig('a: { every: 1s, run: { command: [x], on: web-1 } }');
+  expect(any.schedules[0]?.broadcast).toBeUndefined();
+});
+
 test('dates without an offset are those of the zone', async () => {
   const { schedules } = await busConfig(
     'a: { at: [2030-01-01T09:30, 2030-01-02T00:00Z], zone: Asia/Tokyo, push: { queue: q } }',
@@ -115,6 +130,12 @@ test('runs are tracked where it matters how they end', async () => {
   );
   const tracked = scheduleSpecs(schedules).flatMap((spec) => (spec.tracked ? [spec.name] : []));
   expect(tracked.sort()).toEqual(['alone', 'careful', 'parent']);
+});
+
+test('a command on all nodes can be written back', () => {
+  const text = file('a: { every: 90s, run: { command: [date], on: all } }');
+  const { schedules } = maskConfig(loadConfig({ file: 'f', text })) as { schedules: object };
+  expect(schedules).toMatchObject({ a: { run: { command: ['date'], on: 'all', wait: '1m' } } });
 });
 
 test('the effective configuration can be written back', () => {
@@ -156,6 +177,11 @@ test.each([
     'a: { every: 1s, zone: Mars/Base, push: { queue: q } }',
     "3: a.zone: 'Mars/Base' is not a time zone; use a name such as Europe/Berlin or UTC",
   ],
+  [
+    'a: { every: 1s, run: { command: [x], wait: 5s } }',
+    '3: a.run.wait: means nothing without on: all',
+  ],
+  ['a: { every: 1s, run: { command: [x], on: all, wait: 5ms } }', '3: a.run.wait: is less than 1s'],
   ['a: { at: 2030-02-30, push: { queue: q } }', '3: a.at: there is no 2030-02-30'],
   ['a: { at: 2200-01-01, push: { queue: q } }', "3: a.at: '2200-01-01' is beyond the year 2199"],
   [

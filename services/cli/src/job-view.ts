@@ -56,6 +56,7 @@ function jobFields(job: common.Job): string[][] {
     ['deliver at', job.deliverAtMs ? formatTime(job.deliverAtMs) : ''],
     ['expires at', job.expiresAtMs ? formatTime(job.expiresAtMs) : ''],
     ['type', job.contentType],
+    ['node', job.node],
     ['trace', job.traceParent],
     ...Object.entries(job.headers).map(([name, value]) => ['header', `${name}: ${value}`]),
   ];
@@ -91,5 +92,6 @@ function detail(delivery: storage.Delivery): string {
   if (delivery.state === common.DeliveryState.SCHEDULED)
     parts.push(`due ${formatTime(delivery.dueAtMs)}`);
   if (delivery.state === common.DeliveryState.LEASED) parts.push(`leased by ${delivery.consumer}`);
+  if (delivery.nodeAway) parts.push(`waits for node ${delivery.node}, which is away`);
   return parts.length > 0 ? `  (${parts.join(', ')})` : '';
 }

@@ -27,14 +27,37 @@ const PARENTS_MAX = 4_096;
 /** A job that is expired before it arrives is history and never a delivery. */
 const LONG_AGO_MS = 1;
 
-/** The job of a run. */
-export function jobOfFire(fire: Fire, { job }: keeper.ScheduleConfig): common.Job {
+/** Of a document that says nothing of it any more. */
+const NODE_WAIT_MS = 60_000;
+
+/** The jobs of a run: one, or one for each of its nodes in their order. */
+export function jobsOfFire(fire: Fire, config: keeper.ScheduleConfig): common.Job[] {
+  const { nodes, idempotencyKey } = fire;
+  if (nodes === undefined) return [jobOfFire(fire, config)];
+  const nodeWaitMs = config.broadcast?.waitMs ?? NODE_WAIT_MS;
+  return nodes.map((node, index) => {
+    const part = {
+      [HEADER.node]: node,
+      [HEADER.index]: String(index),
+      [HEADER.total]: String(nodes.length),
+    };
+    const job = jobOfFire({ ...fire, idempotencyKey: `${idempotencyKey}#${node}` }, config, part);
+    return { ...job, node, nodeWaitMs };
+  });
+}
+
+function jobOfFire(
+  fire: Fire,
+  { job }: keeper.ScheduleConfig,
+  part: Record<string, string> = {},
+): common.Job {
   const { parents = [], idempotencyKey, reason, runId } = fire;
   const own = {
     ...placeOf(fire),
     [HEADER.run]: runId,
     [HEADER.reason]: reason,
     ...(parents.length > 0 && { [HEADER.parents]: parentsText(parents) }),
+    ...part,
   };
   return jobOf(job, { idempotencyKey, headers: { ...job?.headers, ...own } });
 }

@@ -7,7 +7,7 @@ import type { ScheduleLife } from './core/life.js';
 import { type Effect, type Input, Planner } from './core/planner.js';
 import type { Outgoing } from './core/record.js';
 import { Inbox } from './inbox.js';
-import type { Outbox, Sent } from './outbox.js';
+import type { Outbox, Placed, Sent } from './outbox.js';
 
 /** A schedule as its document says it and as the planner sees it. */
 export interface Configured {
@@ -144,11 +144,14 @@ export class Leader {
         this.#step({ kind: 'done', nowMs: clock.now(), reports: sent.map(reportOf) }),
       );
     };
-    outbox.send({ outgoing, schedules: this.#schedules, isNew, onSent });
+    const onPlaced = (placed: Placed): void =>
+      this.#inbox.put(() => this.#step({ kind: 'placed', nowMs: clock.now(), ...placed }));
+    outbox.send({ outgoing, schedules: this.#schedules, isNew, onSent, onPlaced });
   }
 
   #remember({ outgoing, lateMs, report }: Sent): void {
-    if (outgoing.kind !== 'fire' || report.refused !== undefined) return;
+    const arrivals = report.parts ?? [report];
+    if (outgoing.kind !== 'fire' || arrivals.every(({ refused }) => refused !== undefined)) return;
     const { schedule, nominalMs } = outgoing;
     if (nominalMs >= (this.#lastFires.get(schedule)?.nominalMs ?? 0))
       this.#lastFires.set(schedule, { nominalMs, lateMs });

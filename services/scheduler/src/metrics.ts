@@ -29,7 +29,7 @@ export function createSchedulerMetrics(
   );
   const skipped = metrics.counter(
     'malabar_scheduler_skipped_total',
-    'Runs that did not happen: overlap, misfire, paused or ended',
+    'Runs that did not happen: overlap, misfire, paused, ended or no_node',
     ['reason'],
   );
   const missed = metrics.counter(

@@ -13,6 +13,7 @@ import { bind } from '@malabar/rpc';
 import type { Module } from '@malabar/runtime';
 import { LeaderLink } from './leader-link.js';
 import { createSchedulerMetrics } from './metrics.js';
+import { NodeDirectory } from './node-directory.js';
 import { Peers } from './peers.js';
 import { RunEnder } from './run-ender.js';
 import { RunHistory } from './run-history.js';
@@ -38,6 +39,7 @@ export const schedulerModule: Module = {
     const storageClient = client('storage', storage.StorageServiceDefinition);
     const ingestClient = client('ingest', ingest.IngestServiceDefinition);
     const ender = new RunEnder({ storage: storageClient, dispatchers, clock });
+    const nodes = new NodeDirectory({ dispatchers, clock, log });
     const scheduler: Scheduler = new Scheduler({
       ingest: ingestClient,
       storage: storageClient,
@@ -45,6 +47,7 @@ export const schedulerModule: Module = {
       holder: `${config.node}/${randomBytes(6).toString('hex')}`,
       endRun: ({ job, ...run }, signal) =>
         ender.end({ ...run, topic: RUN_TOPIC, jobId: job, reason: 'replaced by the next' }, signal),
+      nodesFor: (...asked) => nodes.nodesFor(...asked),
       clock,
       random,
       log,

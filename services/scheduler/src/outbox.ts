@@ -1,9 +1,9 @@
 import type { common, ingest, keeper } from '@malabar/contracts';
 import { type BusError, type Clock, fromFault, parseJobId, toBusError } from '@malabar/core';
 import { nominalAfter, type Schedule } from '@malabar/schedule';
-import type { Report } from './core/life.js';
+import type { Arrival, Report } from './core/life.js';
 import type { Outgoing } from './core/record.js';
-import { jobOfFire, jobOfSkip } from './fire-job.js';
+import { jobOfSkip, jobsOfFire } from './fire-job.js';
 import type { Schedules } from './leader.js';
 import type { SchedulerMetrics } from './metrics.js';
 import type { Patience } from './patience.js';
@@ -14,6 +14,13 @@ const WINDOW_MS = 7 * DAY_MS;
 /** Seconds make many keys, and what a leader leaves unsaid is never older than ten of them. */
 const WINDOW_SHORT_MS = DAY_MS;
 const OFTEN_MS = 60_000;
+
+/** The nodes that are there for a fire. */
+export interface Placed {
+  schedule: string;
+  id: string;
+  nodes: readonly string[];
+}
 
 /** What became of something that was sent. */
 export interface Sent {
@@ -30,12 +37,31 @@ export interface OutboxOptions {
   metrics: SchedulerMetrics;
   /** Ends a run whose place another one takes. */
   endRun(run: { queue: string; job: string }): Promise<void>;
+  /** The nodes on which commands of this schedule run now. */
+  nodesFor(broadcast: keeper.Broadcast, queue: string): Promise<string[]>;
 }
+
+type Pushed = Outgoing & { kind: 'fire' | 'skipped' };
 
 /** A job on its way, and for which decision. */
 interface Parcel {
-  outgoing: Outgoing & { kind: 'fire' | 'skipped' };
+  outgoing: Pushed;
   job: common.Job;
+}
+
+/** What is known of the jobs of one decision. */
+interface Bundle {
+  arrivals: Array<{ node: string } & Arrival>;
+  lateMs: number;
+  isNew: boolean;
+}
+
+/** What became of one job. */
+interface Arrived extends Arrival {
+  /** From its due time until it was safe. */
+  lateMs: number;
+  /** It was not there before. */
+  isNew: boolean;
 }
 
 /** Jobs for one queue. */
@@ -51,6 +77,7 @@ export interface SendOptions {
   schedules: Schedules;
   isNew: boolean;
   onSent(sent: readonly Sent[]): void;
+  onPlaced(placed: Placed): void;
 }
 
 /** Carries decisions out: pushes jobs until they are safe, in the order of each queue. */
@@ -61,7 +88,7 @@ export class Outbox {
    * `onSent` is called whenever something has come to its end. `isNew`: nobody has sent it before, so
    * a job with its key is not its own.
    */
-  send({ outgoing, schedules, isNew, onSent }: SendOptions): void {
+  send({ outgoing, schedules, isNew, onSent, onPlaced }: SendOptions): void {
     const batches = new Map<string, ParcelBatch>();
     for (const one of outgoing) {
       const found = schedules.get(one.schedule);
@@ -71,13 +98,17 @@ export class Outbox {
         void this.#replace(one, config, onSent);
         continue;
       }
-      const job = one.kind === 'fire' ? jobOfFire(one, config) : jobOfSkip(one, config);
+      if (one.kind === 'place') {
+        void this.#place(one, config, onPlaced);
+        continue;
+      }
+      const jobs = one.kind === 'fire' ? jobsOfFire(one, config) : [jobOfSkip(one, config)];
       const queue = config.job?.queue ?? '';
       const windowMs = windowOf(schedule, one.nominalMs);
       const key = `${windowMs} ${queue}`;
       const batch = batches.get(key) ?? { queue, windowMs, isNew, parcels: [] };
       batches.set(key, batch);
-      batch.parcels.push({ outgoing: one, job });
+      batch.parcels.push(...jobs.map((job) => ({ outgoing: one, job })));
     }
     for (const batch of batches.values()) void this.#push(batch, onSent);
   }
@@ -90,6 +121,7 @@ export class Outbox {
     const { patience } = this.options;
     let parcels = all;
     let attempts = 0;
+    const bundles = new Map<Outgoing, Bundle>();
     try {
       await patience.until(`${queue} takes its jobs`, async () => {
         const isFirst = isNew && attempts++ === 0;
@@ -99,7 +131,8 @@ export class Outbox {
         parcels = parcels.filter((parcel, at) => {
           const result = results[at] as ingest.SubmitResult;
           const error = result.fault && fromFault(result.fault);
-          if (error === undefined) ended.push(this.#arrived(parcel, result, isFirst));
+          if (error === undefined)
+            ended.push(...this.#gather(parcel, this.#arrived(parcel, result, isFirst), bundles));
           else waiting ??= error;
           return error !== undefined;
         });
@@ -109,8 +142,32 @@ export class Outbox {
     } catch (thrown) {
       const error = toBusError(thrown);
       if (error.retryable) return;
-      onSent(parcels.map((parcel) => this.#refused(parcel, error)));
+      onSent(
+        parcels.flatMap((parcel) => this.#gather(parcel, this.#refused(parcel, error), bundles)),
+      );
     }
+  }
+
+  /** What is to be reported now: of a fire on many nodes nothing before its last job. */
+  #gather({ outgoing, job }: Parcel, one: Arrived, bundles: Map<Outgoing, Bundle>): Sent[] {
+    const { id } = outgoing;
+    const { isNew, lateMs, ...arrival } = one;
+    const nodes = outgoing.kind === 'fire' ? outgoing.nodes : undefined;
+    const bundle = bundles.get(outgoing) ?? { arrivals: [], lateMs, isNew };
+    bundles.set(outgoing, bundle);
+    bundle.arrivals.push({ node: job.node, ...arrival });
+    bundle.lateMs = Math.max(bundle.lateMs, lateMs);
+    bundle.isNew ||= isNew;
+    if (bundle.arrivals.length < (nodes?.length ?? 1)) return [];
+    if (bundle.isNew) this.#count(outgoing, bundle.lateMs);
+    const report = nodes === undefined ? { id, ...arrival } : { id, parts: bundle.arrivals };
+    return [{ outgoing, report, lateMs: bundle.lateMs }];
+  }
+
+  #count(outgoing: Pushed, lateMs: number): void {
+    const { metrics } = this.options;
+    if (outgoing.kind === 'skipped') metrics.skipped(outgoing);
+    else metrics.fired(outgoing, lateMs);
   }
 
   async #submit(queue: string, parcels: readonly Parcel[], windowMs: number) {
@@ -118,26 +175,41 @@ export class Outbox {
     return this.options.submitter.submit(queue, jobs, windowMs);
   }
 
-  #arrived({ outgoing }: Parcel, result: ingest.SubmitResult, isFirst: boolean): Sent {
-    const { clock, metrics } = this.options;
-    const { id } = outgoing;
+  #arrived({ outgoing }: Parcel, result: ingest.SubmitResult, isFirst: boolean): Arrived {
     const { jobId: job, duplicate } = result;
-    const acceptedAtMs = duplicate ? parseJobId(job).acceptedAtMs : clock.now();
-    if (outgoing.kind === 'skipped') {
-      if (!duplicate) metrics.skipped(outgoing);
-      return { outgoing, report: { id, job }, lateMs: 0 };
-    }
+    if (outgoing.kind === 'skipped') return { job, lateMs: 0, isNew: !duplicate };
+    const acceptedAtMs = duplicate ? parseJobId(job).acceptedAtMs : this.options.clock.now();
     const lateMs = acceptedAtMs - outgoing.dueMs;
-    if (!duplicate) metrics.fired(outgoing, lateMs);
-    return { outgoing, report: { id, job, stranger: duplicate && isFirst }, lateMs };
+    return { job, stranger: duplicate && isFirst, lateMs, isNew: !duplicate };
   }
 
-  #refused({ outgoing }: Parcel, error: BusError): Sent {
+  #refused({ outgoing }: Parcel, error: BusError): Arrived {
     const { metrics, patience } = this.options;
-    const { id, schedule } = outgoing;
+    const { schedule } = outgoing;
     metrics.refused(error.code);
     patience.log.error({ schedule, code: error.code, reason: error.message }, 'a fire is refused');
-    return { outgoing, report: { id, refused: error.message }, lateMs: 0 };
+    return { refused: error.message, lateMs: 0, isNew: false };
+  }
+
+  /** Asks who is there, for as long as it takes. */
+  async #place(
+    { id, schedule }: Outgoing & { kind: 'place' },
+    { broadcast, job }: keeper.ScheduleConfig,
+    onPlaced: SendOptions['onPlaced'],
+  ): Promise<void> {
+    const { patience, nodesFor } = this.options;
+    try {
+      const nodes = await patience.until('the dispatchers are known', async () =>
+        broadcast === undefined ? [] : nodesFor(broadcast, job?.queue ?? ''),
+      );
+      onPlaced({ schedule, id, nodes });
+    } catch (thrown) {
+      // This leader leads no more: the next one asks.
+      patience.log.debug(
+        { schedule, reason: toBusError(thrown).message },
+        'a fire has no place yet',
+      );
+    }
   }
 
   async #replace(
@@ -146,14 +218,14 @@ export class Outbox {
     onSent: SendOptions['onSent'],
   ): Promise<void> {
     const { patience, endRun } = this.options;
-    const { id, schedule, runId, job } = outgoing;
+    const { id, schedule, runId, jobs } = outgoing;
     const queue = config.job?.queue ?? '';
-    // One that is not in its queue yet cannot be found there either.
-    if (job !== undefined)
-      await endRun({ queue, job }).catch((thrown) => {
+    const end = (job: string): Promise<void> =>
+      endRun({ queue, job }).catch((thrown) => {
         const reason = toBusError(thrown).message;
         patience.log.warn({ schedule, run: runId, reason }, 'a run that was replaced goes on');
       });
+    await Promise.all(jobs.map(end));
     onSent([{ outgoing, report: { id }, lateMs: 0 }]);
   }
 }

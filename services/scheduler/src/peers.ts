@@ -14,13 +14,20 @@ export class Peers<D extends ServiceDefinition> {
   #addresses: ReadonlyMap<string, string> = new Map();
   readonly #clients = new Map<string, Client<D> & { close(): void }>();
   readonly #leave: () => void;
+  #known = false;
 
   constructor(private readonly options: PeersOptions<D>) {
     const { discovery, service } = options;
     this.#leave = discovery.watch(service, ({ instances }) => {
+      this.#known = true;
       this.#addresses = new Map(instances.map(({ id, addresses }) => [id, addresses.grpc ?? '']));
       this.#forget();
     });
+  }
+
+  /** Whether the keeper has told of any instances, or that there are none. */
+  get known(): boolean {
+    return this.#known;
   }
 
   /** Names of all that the keeper knows. */

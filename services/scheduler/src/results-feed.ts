@@ -88,5 +88,6 @@ function runEnded(result: Result, nowMs: number): RunEnded | undefined {
   if (schedule === undefined || runId === undefined) return undefined;
   const endedAtMs = startedAtMs + durationMs || nowMs;
   const told = { status, endedAtMs, output: output ?? message };
-  return { kind: 'runEnded', nowMs, schedule, runId, ...told };
+  const node = headers[HEADER.node];
+  return { kind: 'runEnded', nowMs, schedule, runId, node, ...told };
 }

@@ -26,14 +26,11 @@ export interface Doomed {
 export class RunEnder {
   constructor(private readonly options: RunEnderOptions) {}
 
-  /**
-   * Resolves when the command is being ended or has ended. One that nobody has started yet is ended as
-   * soon as somebody does: there is no other way to take a job back.
-   */
+  /** Resolves when the command is being ended or has ended, or was taken back before it began. */
   async end(run: Doomed, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       if (await this.#hasEnded(run)) return;
-      if (await this.#kill(run)) return;
+      if ((await this.#takeBack(run)) || (await this.#kill(run))) return;
       await sleep(this.options.clock, RETRY_MS, signal);
     }
     throw new BusError('UNAVAILABLE', 'this scheduler leads no more');
@@ -45,6 +42,17 @@ export class RunEnder {
       return deliveries.every((one) => one.topic !== topic || ENDS.includes(one.state));
     } catch (thrown) {
       return toBusError(thrown).code === 'UNKNOWN_JOB';
+    }
+  }
+
+  /** Whether nobody had begun it. */
+  async #takeBack({ queue, topic, jobId, reason }: Doomed): Promise<boolean> {
+    try {
+      const request = { queue, topic, jobIds: [jobId], reason };
+      return (await this.options.storage.discard(request)).discarded > 0;
+    } catch {
+      // Storage is away, or the job is: whoever looks next finds out.
+      return false;
     }
   }
 

@@ -40,7 +40,7 @@ export class RunHistory {
         } while (cursor !== '' && looked < LOOKED_MAX);
       }
     }
-    runs.sort((a, b) => b.nominalMs - a.nominalMs || (a.run < b.run ? -1 : 1));
+    runs.sort((a, b) => b.nominalMs - a.nominalMs || byText(a.run, b.run) || a.index - b.index);
     const limit = Math.min(request.limit || LIMIT, LIMIT_MAX);
     return { runs: await this.#detailed(runs.slice(0, limit)), cut };
   }
@@ -59,6 +59,8 @@ export class RunHistory {
     );
   }
 }
+
+const byText = (a: string, b: string): number => (a === b ? 0 : a < b ? -1 : 1);
 
 /** The delivery as a run, if it is one of the schedule and the request wants it. */
 function runOf(

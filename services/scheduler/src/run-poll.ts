@@ -24,6 +24,8 @@ export interface RunPollOptions {
 interface Awaited {
   schedule: string;
   runId: string;
+  /** Of a part of a run. */
+  node?: string;
   job: string;
 }
 
@@ -43,19 +45,21 @@ function awaitedRuns({ lives, isTold }: RunPollOptions): Awaited[] {
   return [...lives().values()]
     .filter(({ schedule }) => schedule.tracked && !isTold(schedule.name))
     .flatMap(({ schedule: { name: schedule }, record }) =>
-      record.runs.flatMap(({ runId, job }) =>
-        job === undefined ? [] : [{ schedule, runId, job }],
+      record.runs.flatMap(({ runId, job: whole, parts }) =>
+        (parts ?? [{ node: undefined, job: whole }]).flatMap(({ node, job }) =>
+          job === undefined ? [] : [{ schedule, runId, node, job }],
+        ),
       ),
     );
 }
 
 async function ask(run: Awaited, { storage, clock, ended }: RunPollOptions): Promise<void> {
-  const { schedule, runId } = run;
+  const { schedule, runId, node } = run;
   try {
     const end = await endOf(run, storage);
     const nowMs = clock.now();
     if (end === undefined) return;
-    await ended({ kind: 'runEnded', nowMs, endedAtMs: nowMs, schedule, runId, ...end });
+    await ended({ kind: 'runEnded', nowMs, endedAtMs: nowMs, schedule, runId, node, ...end });
   } catch {
     // Storage is away, or this leader leads no more: whoever asks next finds out.
   }

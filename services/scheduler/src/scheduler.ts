@@ -26,6 +26,8 @@ export interface SchedulerOptions {
   holder: string;
   /** Ends a run whose place another one takes. */
   endRun(run: { queue: string; job: string }, signal: AbortSignal): Promise<void>;
+  /** The nodes on which commands of a schedule run now; `queue`: where their jobs come from. */
+  nodesFor(broadcast: keeper.Broadcast, queue: string, signal: AbortSignal): Promise<string[]>;
   clock: Clock;
   random: () => number;
   log: Logger;
@@ -157,7 +159,9 @@ export class Scheduler {
     const patience = new Patience({ clock, random, log, signal });
     const journal = new JournalStore({ submitter, storage, patience });
     const endRun = (run: { queue: string; job: string }) => this.options.endRun(run, signal);
-    const outbox = new Outbox({ submitter, patience, clock, metrics, endRun });
+    const nodesFor = (broadcast: keeper.Broadcast, queue: string) =>
+      this.options.nodesFor(broadcast, queue, signal);
+    const outbox = new Outbox({ submitter, patience, clock, metrics, endRun, nodesFor });
     const onPaused = (): void => metrics.paused();
     const leader = new Leader({ token, signal, journal, outbox, clock, log, onPaused });
     const lives = () => leader.lives;

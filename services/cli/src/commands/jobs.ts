@@ -10,7 +10,7 @@ import {
 import { confirm } from '../confirm.js';
 import type { CommandContext } from '../context.js';
 import { CommandError, EXIT } from '../exit.js';
-import { firstLine, formatBody, formatCount, formatTime, stateName } from '../format.js';
+import { firstLine, formatBody, formatCount, formatTime, plural, stateName } from '../format.js';
 import { deliveryJson, printJob } from '../job-view.js';
 import { createProgress } from '../progress.js';
 import { printTable } from '../table.js';
@@ -33,10 +33,11 @@ Examples:
 
 export function jobsCommand(context: CommandContext): Command {
   return new Command('jobs')
-    .description('look at jobs and replay dead ones')
+    .description('look at jobs, replay dead ones, take back those that wait')
     .addCommand(listCommand(context))
     .addCommand(showCommand(context))
     .addCommand(replayCommand(context))
+    .addCommand(discardCommand(context))
     .addHelpText('after', EXAMPLES);
 }
 
@@ -208,4 +209,51 @@ async function replay(
       `\`malabar jobs list --topic ${options.topic} --state ${stateName(common.DeliveryState.DEAD)}\` lists those that are`,
     );
   }
+}
+
+interface DiscardOptions extends ClientOptions {
+  topic?: string;
+  message: string;
+}
+
+function discardCommand(context: CommandContext): Command {
+  return clientCommand('discard')
+    .description('take jobs back: those that wait, and dead ones; nobody gets them any more')
+    .argument('<ids...>', 'ids of the jobs')
+    .option('--topic <queue/topic>', 'only for this topic; for all topics of the job if not given')
+    .option('-m, --message <reason>', 'why; it stays with the job', '')
+    .addHelpText(
+      'after',
+      `
+What somebody works on at the moment is left alone; \`malabar runs kill\` ends commands.
+
+Examples:
+  malabar jobs discard 0198f0a2-6b1c-7000-8000-00000000002a -m 'wrong customer'
+  malabar jobs discard --topic order_paid/ship 0198f0a2-6b1c-7000-8000-00000000002a`,
+    )
+    .action((ids: string[], options: DiscardOptions) => discard(context, ids, options));
+}
+
+async function discard(
+  context: CommandContext,
+  ids: string[],
+  options: DiscardOptions,
+): Promise<void> {
+  const wanted = options.topic === undefined ? undefined : topicOption(options.topic);
+  const total = { discarded: 0, leased: 0 };
+  await withBus(options, context, async (bus, timeoutMs) => {
+    const storage = bus.client('storage');
+    for (const id of ids) {
+      const queue = wanted?.queue ?? (await storage.getJob({ jobId: id }, { timeoutMs })).queue;
+      const request = { queue, topic: wanted?.topic ?? '', jobIds: [id], reason: options.message };
+      const { discarded, leased } = await storage.discard(request, { timeoutMs });
+      total.discarded += discarded;
+      total.leased += leased;
+    }
+  });
+  const { terminal } = context;
+  if (options.json) terminal.line(JSON.stringify(total));
+  else terminal.line(`${formatCount(total.discarded)} discarded`);
+  if (total.leased > 0)
+    terminal.note(`${plural(total.leased, 'delivery', 'deliveries')} left to who works on them`);
 }

@@ -88,6 +88,13 @@ function topicNote(queue: storage.QueueStats, topic: storage.TopicStats, reasons
   if (queue.detached || topic.detached) return 'no longer configured';
   if (topic.paused) return 'paused';
   if (topic.ready === 0) return '';
+  if (topic.nodesAway.length > 0) return awayNote(topic.nodesAway);
   const reason = reasons.get(`${queue.queue}/${topic.topic}`);
   return reason ?? (topic.dispatchers === 0 ? 'nobody takes its jobs' : '');
+}
+
+/** Deliveries that are for one node only wait for it. */
+function awayNote([node, ...others]: readonly string[]): string {
+  const more = others.length === 0 ? '' : `, and for ${others.length} more`;
+  return `some wait for node ${node}, which is away${more}`;
 }

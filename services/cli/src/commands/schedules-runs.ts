@@ -73,15 +73,20 @@ function printRuns({ terminal }: CommandContext, { runs, cut }: scheduler.ListRu
       { title: 'TRIES', right: true },
       { title: 'TOOK', right: true },
       { title: 'BY' },
+      ...(runs.some(hasParts) ? [{ title: 'PART', right: true }] : []),
       { title: 'JOB' },
       { title: 'NOTE' },
     ];
-    printTable(terminal, columns, runs.map(runRow));
+    const rows = runs.map((run) => runRow(run, runs.some(hasParts)));
+    printTable(terminal, columns, rows);
   }
   if (cut) terminal.note('Not all jobs of the queue were looked through; ask for a smaller range.');
 }
 
-function runRow(run: scheduler.ScheduledRun): string[] {
+/** A part of a run on many nodes. */
+const hasParts = ({ total }: scheduler.ScheduledRun): boolean => total > 0;
+
+function runRow(run: scheduler.ScheduledRun, withPart: boolean): string[] {
   const { nominalMs, lateMs, state, skipped, attempts, durationMs, startedAtMs } = run;
   return [
     formatTime(nominalMs),
@@ -89,8 +94,9 @@ function runRow(run: scheduler.ScheduledRun): string[] {
     skipped === '' ? stateName(state) : 'did not run',
     String(attempts),
     startedAtMs === 0 ? '-' : formatSpan(durationMs),
-    run.consumer || '-',
+    run.consumer || run.node || '-',
+    ...(withPart ? [hasParts(run) ? `${run.index + 1} of ${run.total}` : '-'] : []),
     run.jobId,
-    skipped || firstLine(run.error, 60),
+    skipped || run.waits || firstLine(run.error, 60),
   ];
 }

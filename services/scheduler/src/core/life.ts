@@ -1,5 +1,6 @@
 import { dueAt, nominalAfter, RUNS_MAX, type Schedule } from '@malabar/schedule';
 import { countSkipped, missedToFire, newest } from './missed.js';
+import { beginParts, countParts, endPart, jobsOf, PARTS_MAX, statusOfParts } from './parts.js';
 import {
   type Backfill,
   cappedOutput,
@@ -32,14 +33,22 @@ export interface Step {
 /** How a run has ended. */
 export interface Ending {
   runId: string;
+  /** Of a run on many nodes: whose part. */
+  node?: string;
   status: FinalStatus;
   endedAtMs: number;
   output: string;
 }
 
 /** What became of something that was sent. */
-export interface Report {
+export interface Report extends Arrival {
   id: string;
+  /** Of a fire on many nodes, instead: what became of each part. */
+  parts?: ReadonlyArray<{ node: string } & Arrival>;
+}
+
+/** What became of one job. */
+export interface Arrival {
   /** The id of the job that has the key. */
   job?: string;
   /** Nobody takes it, for this reason; it is not to be sent again. */
@@ -236,8 +245,28 @@ export class ScheduleLife {
     return true;
   }
 
-  /** A run has ended for good. Returns what its followers hear of it; nothing if it is not known. */
-  ended({ runId, status, endedAtMs, output }: Ending, step: Step): ParentRun | undefined {
+  /**
+   * A run, or a part of one, has ended for good. Returns what the followers of the run hear; nothing if
+   * it goes on elsewhere or is not known.
+   */
+  ended(ending: Ending, step: Step): ParentRun | undefined {
+    const run = this.record.runs.find(({ runId }) => runId === ending.runId);
+    if (run === undefined || run.placing) return undefined;
+    if (run.parts === undefined) return this.#runEnded(ending, step);
+    const { node = '', status, output } = ending;
+    if (!endPart(run, { node, status, output })) return undefined;
+    step.changed.add(this.current.name);
+    return this.#partsEnded(run, ending.endedAtMs, step);
+  }
+
+  /** If no part of it goes on any more, the run has ended. */
+  #partsEnded(run: LiveRun, endedAtMs: number, step: Step): ParentRun | undefined {
+    const { runId, parts = [], endings = [], output = '' } = run;
+    if (parts.length > 0) return undefined;
+    return this.#runEnded({ runId, status: statusOfParts(endings), endedAtMs, output }, step);
+  }
+
+  #runEnded({ runId, status, endedAtMs, output }: Ending, step: Step): ParentRun | undefined {
     const run = this.#forget(runId);
     if (run === undefined) return undefined;
     if (isOpen(run)) this.#countFailure(status, step);
@@ -249,21 +278,76 @@ export class ScheduleLife {
   }
 
   /** What was sent has arrived or never will. Returns what followers hear, as `ended` does. */
-  done({ id, job, refused, stranger }: Report, step: Step): ParentRun | undefined {
+  done(report: Report, step: Step): ParentRun | undefined {
     const { record } = this;
-    const at = record.outbox.findIndex((one) => one.id === id);
+    const at = record.outbox.findIndex((one) => one.id === report.id);
     const [sent] = at < 0 ? [] : record.outbox.splice(at, 1);
-    if (sent?.kind !== 'fire') return undefined;
-    const { runId } = sent;
+    const run = record.runs.find(({ runId }) => sent?.kind === 'fire' && runId === sent.runId);
+    if (run === undefined) return undefined;
+    const ended =
+      report.parts === undefined
+        ? this.#arrived(run, report, step)
+        : this.#partsArrived(run, report.parts, step);
+    // Its place was taken while nobody knew where it was.
+    if (run.replaced && record.runs.includes(run) && jobsOf(run).length > 0)
+      this.#endReplaced(run, 'replaced on arrival', step);
+    return ended;
+  }
+
+  #arrived(run: LiveRun, { job, refused, stranger }: Arrival, step: Step): ParentRun | undefined {
+    const { runId } = run;
     if (refused !== undefined)
-      return this.ended({ runId, status: 'failed', endedAtMs: step.nowMs, output: refused }, step);
-    const run = record.runs.find((one) => one.runId === runId);
-    if (run !== undefined && job !== undefined) run.job = job;
-    if (!this.current.tracked || stranger) {
-      this.#forget(runId);
-      this.#goOn(step);
-    }
+      return this.#runEnded(
+        { runId, status: 'failed', endedAtMs: step.nowMs, output: refused },
+        step,
+      );
+    if (job !== undefined) run.job = job;
+    if (!this.current.tracked || stranger) this.#drop(run, step);
     return undefined;
+  }
+
+  #partsArrived(
+    run: LiveRun,
+    arrivals: NonNullable<Report['parts']>,
+    step: Step,
+  ): ParentRun | undefined {
+    for (const { node, job, refused, stranger } of arrivals) {
+      const part = run.parts?.find((one) => one.node === node);
+      if (part === undefined) continue;
+      part.job = job;
+      if (stranger) run.parts = run.parts?.filter((one) => one !== part);
+      else if (refused !== undefined) endPart(run, { node, status: 'failed', output: refused });
+    }
+    if (this.current.tracked && run.endings !== undefined)
+      return this.#partsEnded(run, step.nowMs, step);
+    if (!this.current.tracked || run.parts?.length === 0) this.#drop(run, step);
+    return undefined;
+  }
+
+  /** Nobody hears of its end. */
+  #drop(run: LiveRun, step: Step): void {
+    this.#forget(run.runId);
+    this.#goOn(step);
+  }
+
+  /** These nodes are there for a fire that was to be placed; none: it does not happen. */
+  placed({ id, nodes }: { id: string; nodes: readonly string[] }, step: Step): void {
+    const { record, current } = this;
+    const sent = record.outbox.find((one) => one.id === id);
+    const run = record.runs.find(({ runId }) => sent?.kind === 'place' && runId === sent.runId);
+    if (sent?.kind !== 'place' || run === undefined) return;
+    record.outbox = record.outbox.filter((one) => one !== sent);
+    step.changed.add(current.name);
+    const { kind: _, id: __, ...fire } = sent;
+    const hasRoom = countParts(record.runs) + nodes.length <= PARTS_MAX;
+    if (nodes.length > 0 && hasRoom && !run.replaced) {
+      beginParts(run, nodes);
+      this.#send({ kind: 'fire', id: fire.idempotencyKey, ...fire, nodes: [...nodes] }, step);
+      return;
+    }
+    if (fire.reason === 'timetable' || fire.reason === 'parent') record.fired--;
+    this.#skip(fire, nodes.length === 0 ? 'no_node' : 'overlap', step);
+    this.#drop(run, step);
   }
 
   #forget(runId: string): LiveRun | undefined {
@@ -275,7 +359,9 @@ export class ScheduleLife {
   }
 
   #isUnsent(runId: string): boolean {
-    return this.record.outbox.some((one) => one.kind === 'fire' && one.runId === runId);
+    return this.record.outbox.some(
+      (one) => (one.kind === 'fire' || one.kind === 'place') && one.runId === runId,
+    );
   }
 
   #countFailure(status: FinalStatus, step: Step): void {
@@ -352,15 +438,24 @@ export class ScheduleLife {
 
   #replace(run: LiveRun, step: Step): void {
     run.replaced = true;
-    const { runId, job } = run;
+    this.#endReplaced(run, 'replaced', step);
+  }
+
+  #endReplaced(run: LiveRun, how: string, step: Step): void {
+    const { runId } = run;
     const { name: schedule } = this.current;
-    this.#send({ kind: 'replace', id: `${runId} replaced`, schedule, runId, job }, step);
+    const jobs = jobsOf(run);
+    this.#send({ kind: 'replace', id: `${runId} ${how}`, schedule, runId, jobs }, step);
   }
 
   #start(fire: Fire, step: Step): void {
-    const { runId, nominalMs, reason, backfill } = fire;
-    this.record.runs.push({ runId, nominalMs, reason, backfill });
-    this.#send({ kind: 'fire', id: fire.idempotencyKey, ...fire }, step);
+    const { runId, nominalMs, reason, backfill, idempotencyKey: key } = fire;
+    const { everywhere } = this.current;
+    const run: LiveRun = { runId, nominalMs, reason, backfill };
+    if (everywhere) run.placing = true;
+    this.record.runs.push(run);
+    if (everywhere) this.#send({ kind: 'place', id: `${key} placed`, ...fire }, step);
+    else this.#send({ kind: 'fire', id: key, ...fire }, step);
   }
 
   #skip(fire: Fire, reason: SkipReason, step: Step): void {

@@ -13,6 +13,8 @@ import {
 /** What happens to one schedule. */
 type Request = { nowMs: number; schedule: string } & (
   | ({ kind: 'runEnded' } & Ending)
+  /** The answer to an effect `place`: the nodes that are there, each once; none if there are none. */
+  | { kind: 'placed'; id: string; nodes: readonly string[] }
   /** `request` is chosen by whoever asks: the same one starts nothing twice. */
   | { kind: 'triggered'; request: string }
   | { kind: 'backfill'; id: string; fromMs: number; toMs: number; concurrency: number }
@@ -111,6 +113,7 @@ export class Planner {
 
   #ask(life: ScheduleLife, input: Request, step: Step): void {
     if (input.kind === 'runEnded') this.#tell(life.ended(input, step), step);
+    else if (input.kind === 'placed') life.placed(input, step);
     else if (input.kind === 'triggered') life.trigger(input.request, step);
     else if (input.kind === 'backfill') life.backfill(backfillOf(input), step);
     else if (input.kind === 'cancelBackfill') life.cancelBackfill(input.id, step);

@@ -5,7 +5,7 @@ export type Reason = 'timetable' | 'parent' | 'trigger' | 'backfill';
 /** How a run has ended for good. */
 export type FinalStatus = 'done' | 'failed' | 'dead' | 'discarded';
 /** Why a run did not happen. */
-export type SkipReason = 'overlap' | 'misfire' | 'paused' | 'ended';
+export type SkipReason = 'overlap' | 'misfire' | 'paused' | 'ended' | 'no_node';
 
 /** What a run hears of the run that it follows. */
 export interface ParentRun {
@@ -28,6 +28,8 @@ export interface Fire {
   reason: Reason;
   parents?: ParentRun[];
   backfill?: string;
+  /** It has a part on each of these; in order, so that each part has its place. */
+  nodes?: string[];
 }
 
 /** Runs that do not happen: all of the timetable from `nominalMs` to `untilMs`, both included. */
@@ -44,10 +46,12 @@ export interface Skip {
 
 /** What must happen outside, and is asked for again by each leader until it is reported as done. */
 export type Outgoing =
+  /** Ask which nodes are there for this fire, and tell with an input `placed`. */
+  | ({ kind: 'place'; id: string } & Fire)
   | ({ kind: 'fire'; id: string } & Fire)
   | ({ kind: 'skipped'; id: string } & Skip)
-  /** End this run; `job` is where it was pushed, if that is known. */
-  | { kind: 'replace'; id: string; schedule: string; runId: string; job?: string };
+  /** End this run: these jobs, as far as they are known. */
+  | { kind: 'replace'; id: string; schedule: string; runId: string; jobs: string[] };
 
 /** A run that has started and not ended. */
 export interface LiveRun {
@@ -59,6 +63,14 @@ export interface LiveRun {
   job?: string;
   /** Another run has taken its place; it is being ended. */
   replaced?: true;
+  /** On which nodes it runs is not known yet. */
+  placing?: true;
+  /** Of a run on many nodes: the parts that go on, and how many there were. */
+  parts?: Array<{ node: string; job?: string }>;
+  total?: number;
+  /** What those said that have ended: each word once, and what they printed, capped. */
+  endings?: FinalStatus[];
+  output?: string;
 }
 
 /** A stretch of the past that is run again. */
@@ -126,10 +138,10 @@ export const OUTPUT_MAX = 4_096;
 const CUT = '\n[cut]\n';
 
 /** The beginning and the end of an output that is too long, with a mark between them. */
-export function cappedOutput(output: string): string {
-  if (output.length <= OUTPUT_MAX) return output;
-  const half = (OUTPUT_MAX - CUT.length) >> 1;
-  return output.slice(0, half) + CUT + output.slice(-half);
+export function cappedOutput(output: string, max = OUTPUT_MAX): string {
+  if (output.length <= max) return output;
+  const half = (max - CUT.length) >> 1;
+  return half < 1 ? output.slice(0, max) : output.slice(0, half) + CUT + output.slice(-half);
 }
 
 /** `<schedule>@<nominal time>`, with what tells runs of the same time apart. */

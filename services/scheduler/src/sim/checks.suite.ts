@@ -28,6 +28,10 @@ class Watched {
   readonly replaced = new Set<string>();
   readonly backfills = new Map<string, string>();
   readonly expected = new Map<string, Expected>();
+  /** Fires whose nodes are not known, by key. */
+  readonly placing = new Map<string, { fire: Fire; sinceMs: number }>();
+  /** Runs on many nodes: parts that go on, and how the others have ended. */
+  readonly parts = new Map<string, { left: Set<string>; endings: string[]; nodes: string[] }>();
   readonly heard = new Map<string, string>();
   readonly requests = new Set<string>();
   fired = 0;
@@ -76,6 +80,12 @@ function position(times: readonly number[], atMs: number): number {
   return low;
 }
 
+/** Questions for nodes are answered so much later at most. */
+const ANSWER_MS_MAX = 10_000;
+
+const placedSince = ({ placing }: Watched): number[] =>
+  Array.from(placing.values(), ({ sinceMs }) => sinceMs);
+
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 /**
@@ -85,6 +95,8 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 export class Checks {
   readonly #watched = new Map<string, Watched>();
   readonly #ids = new Map<string, Outgoing['kind']>();
+  /** The nodes of fires on many nodes. */
+  readonly #nodesOf = new Map<string, string[]>();
   #followers = new Map<string, Watched[]>();
   /** When the leader began to know what is due. */
   #aliveSinceMs = 0;
@@ -121,6 +133,7 @@ export class Checks {
     }
     for (const name of new Set(outgoing.map(({ schedule }) => schedule))) this.#checkWaiting(name);
     if (input.kind === 'runEnded') this.#checkWaiting(input.schedule);
+    if (input.kind === 'placed') this.#placed(input);
   }
 
   pushed(out: Outgoing): void {
@@ -174,8 +187,30 @@ export class Checks {
     expected.set(request, { earliestMs: this.#nowMs, latestMs: this.#nowMs });
   }
 
-  #runEnded({ schedule, runId, status, endedAtMs }: Input & { kind: 'runEnded' }): void {
+  /** An answer is not lost, whatever it is. */
+  #placed({ schedule, id }: Input & { kind: 'placed' }): void {
+    const key = id.replace(/ placed$/, '');
+    if (this.#of(schedule).placing.has(key)) this.#fail(schedule, `${key} has its nodes in vain`);
+  }
+
+  /** How a run has ended with this part; undefined if others go on. */
+  #partEnded(watched: Watched, { runId, node = '', status }: Input & { kind: 'runEnded' }) {
+    const parts = watched.parts.get(runId);
+    if (parts === undefined) return status;
+    if (!parts.left.delete(node)) return undefined;
+    parts.endings.push(status);
+    if (parts.left.size > 0) return undefined;
+    const has = (one: string): boolean => parts.endings.includes(one);
+    if (has('dead')) return 'dead';
+    if (has('failed') || (has('done') && has('discarded'))) return 'failed';
+    return has('done') ? 'done' : 'discarded';
+  }
+
+  #runEnded(input: Input & { kind: 'runEnded' }): void {
+    const { schedule, runId, endedAtMs } = input;
     const watched = this.#of(schedule);
+    const status = this.#partEnded(watched, input);
+    if (status === undefined) return;
     const isOpen = watched.open.delete(runId);
     const isKnown = isOpen || watched.replaced.delete(runId) || watched.backfills.delete(runId);
     if (!isKnown) return;
@@ -209,12 +244,47 @@ export class Checks {
     this.#ids.set(out.id, out.kind);
     const watched = this.#of(out.schedule);
     if (out.kind === 'replace') this.#replaced(out.runId, watched);
-    else if (out.kind === 'fire' && out.reason === 'backfill') this.#backfilled(out, watched);
-    else if (out.kind === 'fire') this.#fired(out, watched);
+    else if (out.kind === 'skipped' && watched.placing.has(out.id)) this.#unplaced(out, watched);
+    else if (out.kind === 'fire' && out.nodes !== undefined) this.#spread(out, watched);
+    else if (out.kind === 'fire' || out.kind === 'place') this.#begun(out, watched);
     else this.#skipped(out, watched, before.get(out.schedule));
   }
 
+  #begun(out: Outgoing & { kind: 'fire' | 'place' }, watched: Watched): void {
+    const isPlaced = out.kind === 'place';
+    if (isPlaced !== (watched.spec.everywhere ?? false))
+      this.#fail(out.schedule, 'runs on one node instead of many, or the other way round');
+    if (isPlaced) watched.placing.set(out.idempotencyKey, { fire: out, sinceMs: this.#nowMs });
+    if (out.reason === 'backfill') this.#backfilled(out, watched);
+    else this.#fired(out, watched);
+  }
+
+  /** A fire has its nodes: those that are there, in order. */
+  #spread({ idempotencyKey, runId, schedule, nodes = [] }: Fire, watched: Watched): void {
+    if (!watched.placing.delete(idempotencyKey)) this.#fail(schedule, 'nobody has asked for nodes');
+    const there = this.outside.nodesFor(schedule);
+    if (nodes.length === 0 || nodes.join() !== there.join())
+      this.#fail(schedule, `runs on ${nodes}, but ${there} are there`);
+    this.#nodesOf.set(idempotencyKey, nodes);
+    watched.parts.set(runId, { left: new Set(nodes), endings: [], nodes });
+  }
+
+  /** A fire has no node, or its place was taken before it had one: there was no run. */
+  #unplaced({ id, schedule, reason }: Outgoing & { kind: 'skipped' }, watched: Watched): void {
+    const { fire } = watched.placing.get(id) as { fire: Fire };
+    watched.placing.delete(id);
+    const { runId } = fire;
+    const isReplaced = watched.replaced.delete(runId);
+    if (reason === 'no_node' ? this.outside.nodesFor(schedule).length > 0 : !isReplaced)
+      this.#fail(schedule, `does not run for ${reason}, but that is not so`);
+    watched.open.delete(runId);
+    watched.backfills.delete(runId);
+    if (fire.reason === 'timetable' || fire.reason === 'parent') watched.fired--;
+  }
+
   #replaced(runId: string, watched: Watched): void {
+    // A second time, because its jobs were not known at the first.
+    if (watched.replaced.has(runId)) return;
     if (!watched.open.delete(runId)) this.#fail(watched.spec.name, 'replaces what does not run');
     watched.replaced.add(runId);
   }
@@ -253,8 +323,12 @@ export class Checks {
       this.#fail(watched.spec.name, 'the wrong time');
   }
 
-  #checkParent({ output, runId }: ParentRun, { spec }: Watched): void {
-    if (output !== `the output of ${runId}`) this.#fail(spec.name, 'it hears a wrong output');
+  #checkParent({ output, runId, schedule }: ParentRun, { spec }: Watched): void {
+    const nodes = this.#of(schedule).parts.get(runId)?.nodes;
+    const texts = nodes?.map((node) => `the output of ${runId} at ${node}`);
+    const isWhole = texts?.every((text) => output.includes(text));
+    if (!(isWhole ?? output === `the output of ${runId}`))
+      this.#fail(spec.name, 'it hears a wrong output');
   }
 
   #firedAtTime(nominalMs: number, watched: Watched): void {
@@ -341,11 +415,19 @@ export class Checks {
   atTheEnd(nowMs: number): void {
     this.#nowMs = nowMs;
     for (const watched of this.#watched.values()) this.#checkMissing(watched);
-    for (const [id, kind] of this.#ids)
-      if (kind !== 'replace' && this.outside.jobs.get(id)?.kind !== kind)
-        throw new Wrong(`${id} is decided, but it is not in its queue`);
+    for (const [id, kind] of this.#ids) if (kind !== 'place') this.#checkPushed(id, kind);
     for (const key of this.outside.jobs.keys())
-      if (!this.#ids.has(key)) throw new Wrong(`${key} is in its queue, and nobody decided it`);
+      if (!this.#ids.has(key.replace(/#.*/, '')))
+        throw new Wrong(`${key} is in its queue, and nobody decided it`);
+  }
+
+  #checkPushed(id: string, kind: Outgoing['kind']): void {
+    if (kind === 'replace') return;
+    const nodes = this.#nodesOf.get(id);
+    const keys = nodes?.map((node) => `${id}#${node}`) ?? [id];
+    for (const key of keys)
+      if (this.outside.jobs.get(key)?.kind !== kind)
+        throw new Wrong(`${key} is decided, but it is not in its queue`);
   }
 
   #checkMissing(watched: Watched): void {
@@ -360,5 +442,8 @@ export class Checks {
     const waiting = spec.overlap?.kind === 'queue_one' ? 1 : WAITING_MAX;
     const mayWait = watched.waits && (open.size > 0 || paused !== undefined) ? waiting : 0;
     if (missing > mayWait) this.#fail(spec.name, `${missing} fires are lost`);
+    const sinceMs = Math.max(this.#aliveSinceMs, ...placedSince(watched));
+    if (watched.placing.size > 0 && sinceMs + ANSWER_MS_MAX < untilMs)
+      this.#fail(spec.name, 'a fire has no nodes, and nobody asks for them');
   }
 }

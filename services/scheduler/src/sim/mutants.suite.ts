@@ -175,6 +175,46 @@ export const mutants: Mutant[] = [
     }),
   },
   {
+    name: 'the next leader takes other nodes for the same fire',
+    sabotage: loading((record) => {
+      for (const out of record.outbox) if (out.kind === 'fire') out.nodes = out.nodes?.slice(1);
+    }),
+  },
+  {
+    name: 'the next leader does not ask again which nodes are there',
+    sabotage: loading((record) => {
+      record.outbox = record.outbox.filter(({ kind }) => kind !== 'place');
+    }),
+  },
+  {
+    name: 'each node believes that it is another one of them',
+    sabotage: stepping((effects) =>
+      effects.map((effect) =>
+        effect.kind === 'fire' ? { ...effect, nodes: effect.nodes?.toReversed() } : effect,
+      ),
+    ),
+  },
+  {
+    name: 'a run on many nodes ends with its first part',
+    arm: replacing(ScheduleLife.prototype, 'ended', (original) => {
+      return function (this: ScheduleLife, ...[ending, step]: Parameters<typeof original>) {
+        const run = this.record.runs.find(({ runId }) => runId === ending.runId);
+        run?.parts?.splice(1);
+        if (run?.parts?.[0] !== undefined) run.parts[0].node = ending.node ?? '';
+        return original.call(this, ending, step);
+      };
+    }),
+  },
+  {
+    name: 'a part that fails is as good as any',
+    arm: replacing(ScheduleLife.prototype, 'ended', (original) => {
+      return function (this: ScheduleLife, ...[ending, step]: Parameters<typeof original>) {
+        const status = ending.node === undefined ? ending.status : 'done';
+        return original.call(this, { ...ending, status }, step);
+      };
+    }),
+  },
+  {
     name: 'some fires are a millisecond late',
     arm: replacing(DueHeap.prototype, 'set', (original) => {
       return function (this: DueHeap<unknown>, item: unknown, dueMs: number) {

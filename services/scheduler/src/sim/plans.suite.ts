@@ -20,7 +20,12 @@ export interface Plan {
   times: readonly number[];
   /** Runs take some part or some times of this. */
   periodMs: number;
+  /** Of one that runs everywhere: on nodes that carry this. */
+  tag: string;
 }
+
+/** What nodes carry. */
+export const TAGS = ['batch', 'edge'] as const;
 
 const ZONES = [
   'America/New_York',
@@ -145,10 +150,12 @@ export function anyPlan(dice: Dice, name: string, parents: readonly Plan[]): Pla
   const { when, times, periodMs } = dice.pick(kinds)(dice, usable);
   const some = <T>(probability: number, value: T): T | undefined =>
     dice.chance(probability) ? value : undefined;
+  const tracked = dice.chance(0.9);
   const spec: ScheduleSpec = {
     name,
     ...when,
-    tracked: dice.chance(0.9),
+    tracked,
+    everywhere: tracked && dice.chance(0.2),
     times: some(0.1, dice.between(1, 60)),
     jitterMs: some(0.2, dice.between(1, 10 * MINUTE_MS)),
     overlap: dice.pick(OVERLAPS),
@@ -159,5 +166,5 @@ export function anyPlan(dice: Dice, name: string, parents: readonly Plan[]): Pla
     },
     pauseAfterFailures: some(0.1, dice.between(2, 4)),
   };
-  return { spec, times, periodMs };
+  return { spec, times, periodMs, tag: dice.pick(TAGS) };
 }

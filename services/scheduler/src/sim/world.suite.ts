@@ -1,12 +1,13 @@
 import { createSchedule, type Schedule, type ScheduleSpec } from '@malabar/schedule';
 import { claimText, foldJournal } from '../core/journal.js';
+import type { Report as RunReport } from '../core/life.js';
 import { type Effect, type Input, Planner, type PlannerOptions } from '../core/planner.js';
 import type { Outgoing } from '../core/record.js';
 import { YEAR_END_MS, YEAR_START_MS } from './almanac.suite.js';
 import { Checks } from './checks.suite.js';
 import { Dice } from './dice.suite.js';
 import { Outside, type Result, Wrong } from './outside.suite.js';
-import { anyPlan, type Plan } from './plans.suite.js';
+import { anyPlan, type Plan, TAGS } from './plans.suite.js';
 
 /** Thrown where a leader dies. */
 class Death extends Error {}
@@ -25,6 +26,15 @@ export interface YearOptions {
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
+/** Nodes that come and go. */
+const NODES = 5;
+
+/** For which nodes a fire is, and when that is answered. */
+interface Question {
+  atMs: number;
+  schedule: string;
+  id: string;
+}
 
 interface Leader {
   planner: Pick<Planner, 'step'>;
@@ -51,6 +61,10 @@ export class World {
   #zombie: { effects: Effect[]; life: number } | undefined;
   /** Somebody else wrote into the journal of this leader. */
   #isDisturbed = false;
+  /** Answers to fires that are to be placed, in order; they are for this leader only. */
+  #places: Question[] = [];
+  /** When nodes come and go, the next one last. */
+  #moves: Array<{ atMs: number; move: () => void }> = [];
   /** What people do, in order: changes of the configuration and requests. */
   #people: Array<{ atMs: number; act: () => Input }> = [];
 
@@ -64,6 +78,7 @@ export class World {
     this.checks = new Checks(this.outside);
     this.#untilDeath = this.#someLife();
     this.#planPeople();
+    this.#planNodes();
   }
 
   #addPlan(name: string): void {
@@ -87,15 +102,27 @@ export class World {
     const peopleMs =
       this.#leader === undefined ? Infinity : (this.#people.at(-1)?.atMs ?? Infinity);
     const { outside } = this;
-    this.nowMs = Math.max(this.nowMs, Math.min(leaderMs, peopleMs, outside.nextEndMs));
+    const placeMs = this.#places[0]?.atMs ?? Infinity;
+    const movesMs = this.#moves.at(-1)?.atMs ?? Infinity;
+    const nextMs = Math.min(leaderMs, peopleMs, placeMs, movesMs, outside.nextEndMs);
+    this.nowMs = Math.max(this.nowMs, nextMs);
+    while ((this.#moves.at(-1)?.atMs ?? Infinity) <= this.nowMs) this.#moves.pop()?.move();
     outside.endRuns(this.nowMs);
     if (this.#leader === undefined) {
       if (this.nowMs >= this.#nextLeaderMs) this.#takeOver();
       return;
     }
     while (outside.results[0] !== undefined) this.#hear(outside.results[0]);
-    if (peopleMs <= this.nowMs) this.#do((this.#people.pop() as { act: () => Input }).act());
+    if (placeMs <= this.nowMs) this.#answerPlace();
+    else if (peopleMs <= this.nowMs) this.#do((this.#people.pop() as { act: () => Input }).act());
     else if (leaderMs <= this.nowMs) this.#do({ kind: 'tick', nowMs: this.nowMs });
+  }
+
+  /** The nodes are those that are there when the question is answered. */
+  #answerPlace(): void {
+    const { schedule, id } = this.#places.shift() as Question;
+    const nodes = this.outside.nodesFor(schedule);
+    this.#do({ kind: 'placed', nowMs: this.nowMs, schedule, id, nodes });
   }
 
   #hear(result: Result): void {
@@ -137,6 +164,7 @@ export class World {
     const { dice } = this;
     this.deaths++;
     this.#leader = undefined;
+    this.#places = [];
     const share = dice.between(1, 100);
     const away = share <= 70 ? 15 * SECOND_MS : share <= 95 ? 10 * 60 * SECOND_MS : 40 * HOUR_MS;
     this.#nextLeaderMs = this.nowMs + dice.between(1_000, away);
@@ -161,7 +189,7 @@ export class World {
     this.#zombie = undefined;
     for (const effect of zombie?.effects ?? []) {
       this.outside.saw('effects of leaders deposed');
-      if (isOutgoing(effect)) this.#carryOut(effect, zombie?.life ?? 0);
+      if (isOutgoing(effect) && effect.kind !== 'place') this.#carryOut(effect, zombie?.life ?? 0);
       if (effect.kind !== 'journal') continue;
       this.outside.append(effect.text);
       this.#isDisturbed = true;
@@ -191,7 +219,9 @@ export class World {
       if (effect.kind === 'stop') throw new Wrong(`a leader stops: ${effect.reason}`);
       if (effect.kind === 'wakeAt') leader.wakeAtMs = effect.atMs;
       if (effect.kind === 'journal') this.#write(effect, effects, input);
-      if (isOutgoing(effect)) reports.push(this.#carryOut(effect, leader.life));
+      if (!isOutgoing(effect)) continue;
+      if (effect.kind === 'place') this.#ask(effect);
+      else reports.push(this.#carryOut(effect, leader.life));
     }
     return reports;
   }
@@ -207,14 +237,40 @@ export class World {
     if (isLast) this.checks.decided(input, effects.filter(isOutgoing), this.plans);
   }
 
-  #carryOut(out: Outgoing, life: number): Report {
+  /** Mostly the dispatchers answer at once. */
+  #ask({ id, schedule }: Outgoing & { kind: 'place' }): void {
+    const laterMs = this.dice.chance(0.7) ? 0 : this.dice.between(1, 10_000);
+    const atMs = this.nowMs + laterMs;
+    const at = this.#places.findIndex((other) => other.atMs > atMs);
+    this.#places.splice(at < 0 ? this.#places.length : at, 0, { atMs, schedule, id });
+  }
+
+  #carryOut(out: Exclude<Outgoing, { kind: 'place' }>, life: number): Report {
     const { id, schedule } = out;
-    if (out.kind === 'replace') this.outside.kill(out.runId, this.nowMs);
+    if (out.kind === 'replace') this.outside.kill(out.jobs, this.nowMs);
     else {
       this.checks.pushed(out);
-      return { id, schedule, job: this.outside.push(out, life, this.nowMs) };
+      return { id, schedule, ...this.outside.push(out, life, this.nowMs) };
     }
     return { id, schedule };
+  }
+
+  // --- nodes --------------------------------------------------------------------------------------
+
+  #planNodes(): void {
+    const { dice, outside } = this;
+    for (let i = 0; i < NODES; i++) {
+      const node = `n${i}`;
+      const tags = dice.chance(0.3) ? TAGS : [dice.pick(TAGS)];
+      for (let atMs = YEAR_START_MS; atMs < YEAR_END_MS; ) {
+        this.#moves.push({ atMs, move: () => outside.nodes.set(node, tags) });
+        atMs += dice.between(1, 40 * 24) * HOUR_MS;
+        const goneMs = atMs;
+        this.#moves.push({ atMs, move: () => outside.nodeGoes(node, goneMs) });
+        atMs += dice.between(1, 30 * 24) * HOUR_MS;
+      }
+    }
+    this.#moves.sort((a, b) => b.atMs - a.atMs);
   }
 
   // --- people -------------------------------------------------------------------------------------
@@ -270,10 +326,10 @@ export class World {
   }
 }
 
-type Report = { schedule: string; id: string; job?: string };
+type Report = { schedule: string } & RunReport;
 
 const isEndless = ({ spec }: Plan): boolean => spec.end === undefined && spec.after === undefined;
 
 function isOutgoing(effect: Effect): effect is Outgoing {
-  return effect.kind === 'fire' || effect.kind === 'skipped' || effect.kind === 'replace';
+  return ['place', 'fire', 'skipped', 'replace'].includes(effect.kind);
 }

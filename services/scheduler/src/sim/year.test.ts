@@ -16,9 +16,13 @@ const MUST_HAPPEN = [
   'leaders who stop because somebody else wrote',
   'missed and fired: all',
   'missed and fired: once',
+  'nodes that go',
+  'parts of runs on many nodes',
+  'parts pushed again by the next leader',
   'runs replaced',
   'skipped: ended',
   'skipped: misfire',
+  'skipped: no_node',
   'skipped: overlap',
   'skipped: paused',
 ];
