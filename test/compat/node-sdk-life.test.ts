@@ -11,7 +11,7 @@ import { deliveryOf } from './php-application.js';
 const { DONE } = common.DeliveryState;
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const target = 'target: grpc, timeout: 2s, retry: { attempts: 5, backoff: fixed, min: 50ms }';
-const names = ['dies', 'killed', 'stored', 'stopped', 'cut', 'drained', 'steady', 'shared'];
+const names = ['dies', 'killed', 'stored', 'stopped', 'cut', 'drained', 'steady'];
 const documents = `
 queues:
 ${names.map((name) => `  ${name}: { topics: { act: { ${target} } } }`).join('\n')}
@@ -195,6 +195,28 @@ test('thousands flow through several workers while they and the dispatcher are k
   const twice = ended().length - 2_000;
   const ofDoomed = ended().filter(({ pid }) => pid === doomed.pid);
   expect(twice).toBeLessThanOrEqual(ofDoomed.length);
+});
+
+test('keepers say where everything is, also where it is anew', async () => {
+  const keeper = [`127.0.0.1:${bus.ports.grpc.keeper}`];
+  const malabar = connect<Events>({ keeper, log: silent });
+  connections.push(malabar);
+  const registry = createRegistry<Events>().register('found', 'act', act);
+  const worker = malabar.worker(registry);
+  const running = worker.run();
+  const { record, begun } = recorded();
+  await malabar.createTopics(registry);
+  const first = await malabar.publish('found', { record, n: 1 });
+  expect(await endedAt(bus, 'act', first.id)).toMatchObject({ state: DONE });
+  await bus.kill('dispatcher', 'SIGKILL');
+  await bus.kill('ingest', 'SIGKILL');
+  const second = malabar.publish('found', { record, n: 2 });
+  await bus.start('ingest');
+  await bus.start('dispatcher');
+  expect(await endedAt(bus, 'act', (await second).id)).toMatchObject({ state: DONE });
+  expect(begun().map(({ n }) => n)).toEqual([1, 2]);
+  await worker.stop();
+  await running;
 });
 
 async function workersOf(queue: string) {

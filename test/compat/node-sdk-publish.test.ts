@@ -1,7 +1,7 @@
 import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { common } from '@malabar/contracts';
-import { connect, type Malabar, PublishAllError, type PublishError } from '@malabar/sdk';
+import { type ConnectOptions, connect, PublishAllError, type PublishError } from '@malabar/sdk';
 import { type CuttingProxy, cuttingProxy, eventually, freePort } from '@malabar/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Bus, startBus } from '../harness/bus.js';
@@ -27,7 +27,7 @@ interface Events {
 
 let bus: Bus;
 let proxy: CuttingProxy;
-const open: Malabar[] = [];
+const open: Array<{ close(): Promise<void> }> = [];
 
 beforeAll(async () => {
   bus = await startBus({ documents });
@@ -40,9 +40,11 @@ afterAll(async () => {
   await bus?.stop();
 });
 
-function connected(options: Parameters<typeof connect>[0] = {}): Malabar {
+// biome-ignore lint/suspicious/noExplicitAny: as the library's own default.
+function connected<E extends object = Record<string, any>>(options: ConnectOptions = {}) {
   const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-  const malabar = connect({ address: `127.0.0.1:${bus.ports.grpc.all}`, log: silent, ...options });
+  const address = `127.0.0.1:${bus.ports.grpc.all}`;
+  const malabar = connect<E>({ address, log: silent, ...options });
   open.push(malabar);
   return malabar;
 }
@@ -57,7 +59,7 @@ async function refusal(publishing: Promise<unknown>): Promise<PublishError> {
 }
 
 test('options travel with the event, and the body is the same in every language', async () => {
-  const malabar: Malabar<Events> = connected();
+  const malabar = connected<Events>();
   const { id } = await malabar.publish(
     'orders',
     { order: 7, price: 1.5, name: '\u961f/' },
@@ -76,7 +78,7 @@ test('options travel with the event, and the body is the same in every language'
 });
 
 test('an event without parameters has none, and its queue may have another name', async () => {
-  const malabar: Malabar<Events> = connected();
+  const malabar = connected<Events>();
   const { id } = await malabar.publish('order_create', undefined, { queue: 'orders' });
   const { job } = await bus.storage.getJob({ jobId: id });
   expect(Buffer.from(job?.body ?? []).toString()).toBe(

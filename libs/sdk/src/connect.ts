@@ -3,14 +3,14 @@ import { type Duration, milliseconds } from './duration.js';
 import { MalabarError, toMalabarError } from './errors.js';
 import { type Log, STDERR } from './log.js';
 import { checkOptions } from './names.js';
-import type { Published } from './publish/entry.js';
-import type { EventToPublish, PublishOptions } from './publish/event.js';
+import type { EventToPublish, Published, PublishOptions } from './publish/options.js';
 import { publishAll } from './publish/publish-all.js';
 import { Publisher } from './publish/publisher.js';
 import { openServices } from './services.js';
 import type { Registry } from './tasks/registry.js';
 import { createTopics } from './tasks/topics.js';
-import { createWorker, type Worker, type WorkerOptions } from './worker/worker.js';
+import { createWorker } from './worker/task-worker.js';
+import type { Worker, WorkerOptions } from './worker/worker.js';
 
 /** TLS of the connections. Each field is a PEM text or the path of a PEM file. */
 export interface TlsOptions {

@@ -1,13 +1,6 @@
 import type { PublishError } from '../errors.js';
 import type { Outgoing } from './event.js';
-
-/** A durable event. */
-export interface Published {
-  /** The job's id. */
-  id: string;
-  /** It had been published before under the same `unique`: `id` is that of the first. */
-  duplicate: boolean;
-}
+import type { Published } from './options.js';
 
 /** An event that somebody waits for; settled exactly once. */
 export class Entry implements Outgoing {

@@ -1,35 +1,8 @@
 import { common } from '@malabar/contracts';
-import { type Duration, milliseconds } from '../duration.js';
+import { milliseconds } from '../duration.js';
 import { writeEnvelope } from '../envelope.js';
 import { checkedName, checkOptions } from '../names.js';
-
-/** How an event is published. */
-export interface PublishOptions {
-  /** The queue that carries it; its own name unless said. */
-  queue?: string;
-  /** Idempotency key: published again under the same key, it stays one event, and its id is answered. */
-  unique?: string;
-  /** How long `unique` is remembered; default a day. */
-  uniqueFor?: Duration;
-  /** No task gets it before. Counted by this machine's clock. */
-  delay?: Duration;
-  /** Dropped if no task got it within. */
-  ttl?: Duration;
-  /** Order and fairness key, e.g. a user's id. */
-  key?: string;
-  /** 0 (usual) to 9 (first). */
-  priority?: number;
-  /** Carried to the tasks. */
-  headers?: Readonly<Record<string, string>>;
-  /** W3C trace context. */
-  traceparent?: string;
-}
-
-/** One of several events that are published together. */
-export interface EventToPublish<N extends string = string, P = unknown> extends PublishOptions {
-  event: N;
-  params?: P;
-}
+import type { PublishOptions } from './options.js';
 
 /** A job on its way to its queue. */
 export interface Outgoing {

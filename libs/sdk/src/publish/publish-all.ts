@@ -1,29 +1,7 @@
 import type { PublishError } from '../errors.js';
-import type { Published } from './entry.js';
-import type { EventToPublish } from './event.js';
+import type { EventToPublish, Published } from './options.js';
+import { PublishAllError, type Refusal } from './publish-all-error.js';
 import type { Publisher } from './publisher.js';
-
-/** One of several events that was not published. */
-export interface Refusal {
-  /** Its place among the events, from 0. */
-  readonly index: number;
-  readonly error: PublishError;
-}
-
-/** Some of several events were not published. */
-export class PublishAllError extends Error {
-  override readonly name = 'PublishAllError';
-
-  constructor(
-    /** By the places of the events; undefined for those that were not published. */
-    readonly published: readonly (Published | undefined)[],
-    readonly refusals: readonly Refusal[],
-  ) {
-    const [first] = refusals;
-    const count = `${refusals.length} of ${published.length} events were not published`;
-    super(`${count}; the first, event ${first?.index}: ${first?.error.message}`);
-  }
-}
 
 /**
  * Publishes what comes from the source, as fast as the bus takes it. What the source or an event

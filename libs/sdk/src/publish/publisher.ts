@@ -5,9 +5,10 @@ import type { Client } from '@malabar/rpc';
 import { PublishError } from '../errors.js';
 import { KeepAlive } from '../keep-alive.js';
 import type { Log } from '../log.js';
-import { Entry, type Published } from './entry.js';
-import { type Outgoing, outgoing, type PublishOptions } from './event.js';
+import { Entry } from './entry.js';
+import { type Outgoing, outgoing } from './event.js';
 import { Lane } from './lane.js';
+import type { Published, PublishOptions } from './options.js';
 
 /** Bytes of events that may wait, beside their number. */
 const BYTES_MAX = 64 * 1024 * 1024;

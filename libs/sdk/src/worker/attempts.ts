@@ -1,7 +1,7 @@
 import { common } from '@malabar/contracts';
 import type { Clock } from '@malabar/core';
 import { MalabarError } from '../errors.js';
-import { type JobFacts, jobFacts } from './job.js';
+import { type JobFacts, jobFacts } from './job-facts.js';
 import type { Held } from './session.js';
 import { Told } from './told.js';
 import { RELEASE_VERDICT, retryVerdict, type Verdict } from './verdict.js';

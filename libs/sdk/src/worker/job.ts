@@ -1,5 +1,3 @@
-import type { dispatcher } from '@malabar/contracts';
-
 /** What the bus knows of the job that is being done. */
 export interface Job {
   /** The same at each attempt: the key against doing it twice. */
@@ -25,25 +23,4 @@ export interface Job {
    * is over (`UNAVAILABLE`). The reason is a MalabarError with that code.
    */
   readonly signal: AbortSignal;
-}
-
-/** What is known of a job before its body is read. */
-export type JobFacts = Omit<Job, 'event'>;
-
-export function jobFacts(path: string, item: dispatcher.WorkItem, signal: AbortSignal): JobFacts {
-  const { jobId: id, attempt, acceptedAtMs, job } = item;
-  const slash = path.indexOf('/');
-  return {
-    id,
-    queue: path.slice(0, slash),
-    task: path.slice(slash + 1),
-    attempt,
-    headers: job?.headers ?? {},
-    key: job?.key ?? '',
-    acceptedAt: new Date(acceptedAtMs),
-    traceparent: job?.traceParent ?? '',
-    contentType: job?.contentType ?? '',
-    body: job?.body ?? new Uint8Array(),
-    signal,
-  };
 }

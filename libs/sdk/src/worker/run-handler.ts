@@ -2,7 +2,7 @@ import { readEnvelope } from '../envelope.js';
 import { toMalabarError } from '../errors.js';
 import type { Once } from '../idempotent/idempotent.js';
 import type { Registry } from '../tasks/registry.js';
-import type { JobFacts } from './job.js';
+import type { JobFacts } from './job-facts.js';
 import { DONE_VERDICT, judge, RELEASE_VERDICT, retryVerdict, type Verdict } from './verdict.js';
 
 const REMEMBERED = '7d';

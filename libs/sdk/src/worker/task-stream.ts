@@ -4,7 +4,7 @@ import type { Client } from '@malabar/rpc';
 import type { MalabarError } from '../errors.js';
 import type { Log } from '../log.js';
 import { Attempts } from './attempts.js';
-import type { JobFacts } from './job.js';
+import type { JobFacts } from './job-facts.js';
 import { Session } from './session.js';
 import type { Verdict } from './verdict.js';
 
