@@ -8,6 +8,7 @@ import {
   ingest,
   metrics,
   scheduler,
+  sources,
   storage,
 } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
@@ -22,6 +23,7 @@ const DEFINITIONS = {
   election: election.ElectionServiceDefinition,
   access: access.AccessServiceDefinition,
   ingest: ingest.IngestServiceDefinition,
+  sources: sources.SourceServiceDefinition,
   storage: storage.StorageServiceDefinition,
   dispatcher: dispatcher.DispatcherServiceDefinition,
   scheduler: scheduler.SchedulerServiceDefinition,
@@ -30,7 +32,11 @@ const DEFINITIONS = {
 
 type Definitions = typeof DEFINITIONS;
 export type BusService = keyof Definitions;
+/** A client of a service. */
+export type BusClient<S extends BusService> = Client<Definitions[S]>;
 
+/** The instances that have a contract, where they are not called like it. */
+const HOST: Partial<Record<BusService, string>> = { sources: 'ingest' };
 const OF_THE_KEEPER: readonly BusService[] = ['config', 'discovery', 'election', 'access'];
 
 /** The services of a running bus, found through one address. */
@@ -42,7 +48,7 @@ export interface Bus {
   /** A client of a service; throws a CommandError if no instance is known. */
   client<S extends BusService>(service: S): Client<Definitions[S]>;
   /** A client of every instance that the keeper knows; of the one behind the address without a keeper. */
-  clients<S extends BusService>(service: S): Array<{ id: string; client: Client<Definitions[S]> }>;
+  clients<S extends BusService>(service: S): Array<{ id: string; client: BusClient<S> }>;
   /** Every instance that the keeper knew at the start; undefined if the address is no keeper. */
   readonly instances: readonly discovery.Instance[] | undefined;
   close(): void;
@@ -94,7 +100,7 @@ export async function openBus(options: BusOptions): Promise<Bus> {
       if (entry.instances === undefined)
         return [{ id: entry.address, client: client(entry.address) }];
       return entry.instances
-        .filter((instance) => instance.service === service && instance.addresses.grpc)
+        .filter((instance) => isOf(service, instance))
         .map(({ id, addresses }) => ({ id, client: client(addresses.grpc as string) }));
     },
     close() {
@@ -163,6 +169,9 @@ function withoutKeeper(
   return { address: addresses.join(' or '), token, instances, keeperAway: true };
 }
 
+const isOf = (service: BusService, instance: discovery.Instance): boolean =>
+  instance.service === (HOST[service] ?? service) && Boolean(instance.addresses.grpc);
+
 function addressOf(service: BusService, entry: Entry): string {
   const { address, instances, keeperAway } = entry;
   const ofKeeper = OF_THE_KEEPER.includes(service);
@@ -174,7 +183,7 @@ function addressOf(service: BusService, entry: Entry): string {
     );
   if (instances === undefined || ofKeeper) return address;
   const found = instances
-    .filter((instance) => instance.service === service && instance.addresses.grpc)
+    .filter((instance) => isOf(service, instance))
     .sort((a, b) => Number(a.suspect) - Number(b.suspect))[0];
   if (found) return found.addresses.grpc as string;
   throw new CommandError(

@@ -1,41 +1,18 @@
 import type { dispatcher } from '@malabar/contracts';
-import { toBusError } from '@malabar/core';
-import type { Client } from '@malabar/rpc';
-import type { Bus } from './bus.js';
+import { type Answer as AnswerOf, type Answers, askAll } from './ask-all.js';
+import type { Bus, BusClient } from './bus.js';
 
-export type DispatcherClient = Client<dispatcher.DispatcherServiceDefinition>;
+export type DispatcherClient = BusClient<'dispatcher'>;
 
 /** What one dispatcher has answered. */
-export interface Answer<T> {
-  /** The instance at the keeper. */
-  id: string;
-  client: DispatcherClient;
-  answer: T;
-}
-
-/** What all dispatchers of a bus have answered. */
-export interface Answers<T> {
-  answers: Answer<T>[];
-  /** Why others did not. */
-  silent: string[];
-}
+export type Answer<T> = AnswerOf<'dispatcher', T>;
 
 /** Asks every dispatcher that the keeper knows. */
-export async function askDispatchers<T>(
+export function askDispatchers<T>(
   bus: Bus,
   ask: (client: DispatcherClient) => Promise<T>,
-): Promise<Answers<T>> {
-  const answers: Answer<T>[] = [];
-  const silent: string[] = [];
-  const one = async ({ id, client }: Omit<Answer<T>, 'answer'>): Promise<void> => {
-    try {
-      answers.push({ id, client, answer: await ask(client) });
-    } catch (error) {
-      silent.push(`${id} does not answer: ${toBusError(error).message}`);
-    }
-  };
-  await Promise.all(bus.clients('dispatcher').map(one));
-  return { answers: answers.sort((a, b) => (a.id < b.id ? -1 : 1)), silent: silent.sort() };
+): Promise<Answers<'dispatcher', T>> {
+  return askAll(bus, 'dispatcher', ask);
 }
 
 /** Why nothing of a topic is delivered, by all that its dispatchers say of it; empty if something is. */

@@ -24,6 +24,7 @@ const COMMANDS: Record<string, () => Promise<Create>> = {
   queues: async () => (await import('./commands/queues.js')).queuesCommand,
   jobs: async () => (await import('./commands/jobs.js')).jobsCommand,
   schedules: async () => (await import('./commands/schedules.js')).schedulesCommand,
+  sources: async () => (await import('./commands/sources.js')).sourcesCommand,
   runs: async () => (await import('./commands/runs.js')).runsCommand,
   dispatchers: async () => (await import('./commands/dispatchers.js')).dispatchersCommand,
   config: async () => (await import('./commands/config.js')).configCommand,

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { askAll } from '../ask-all.js';
 import type { Bus } from '../bus.js';
 import {
   addressesOf,
@@ -14,6 +15,7 @@ import { type Finding, fine, wrong } from '../doctor/check.js';
 import { checkConfiguration } from '../doctor/configuration.js';
 import { checkDescriptors, checkDisk, checkNode, descriptorLimit } from '../doctor/machine.js';
 import { checkServices } from '../doctor/services.js';
+import { checkSources } from '../doctor/sources.js';
 import { checkDelivery } from '../doctor/targets.js';
 import { lookWithoutKeeper } from '../doctor/without-keeper.js';
 import { CommandError, EXIT } from '../exit.js';
@@ -99,6 +101,15 @@ async function lookAtBus(bus: Bus, timeoutMs: number): Promise<Finding[]> {
       return [...away, ...checkDelivery(answers.map(({ answer }) => answer))];
     };
     findings.push(...(await attempt('dispatcher', look)));
+  }
+  if (has('ingest')) {
+    const look = async (): Promise<Finding[]> => {
+      const { answers } = await askAll(bus, 'sources', (client) =>
+        client.listSources({}, { timeoutMs }),
+      );
+      return checkSources(answers.map(({ answer }) => answer));
+    };
+    findings.push(...(await attempt('sources', look)));
   }
   return findings;
 }
