@@ -74,6 +74,10 @@ const BAD: Array<[text: string, ...lines: string[]]> = [
     "1:12: storage.settle_delay: '5 s' is not a duration, e.g. 250ms, 30s, 5m, 2h or 7d",
   ],
   [
+    'queues: { q: { topics: { t: { target: pull, delay: -10s } } } }',
+    "1:45: queues.q.topics.t.delay: '-10s' is not a duration, e.g. 250ms, 30s, 5m, 2h or 7d",
+  ],
+  [
     'storage: { cache_bytes: -1 }',
     "1:12: storage.cache_bytes: '-1' is not a size, e.g. 512, 64KiB or 1MiB",
   ],

@@ -238,6 +238,10 @@ test.each([
     '3: a b: a name of a schedule has only letters, digits, _ . -',
   ],
   [
+    'a: { every: 1s, run: [date] }\n  b: { after: { schedules: [a], delay: -5s }, run: [date] }',
+    "4: b.after.delay: '-5s' is not a duration, e.g. 250ms, 30s, 5m, 2h or 7d",
+  ],
+  [
     'a: { every: 1s, misfire: { fire: all, max: 1001 }, push: { queue: q } }',
     "3: a.misfire.max: '1001' is above the most, 1000",
   ],

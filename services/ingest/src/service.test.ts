@@ -93,6 +93,22 @@ test('a token is no password of a queue, and none is needed where the queue has 
   await expect(guarded).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
 });
 
+test.each([
+  [{ deliverAtMs: -1 }, 'deliver_at_ms -1 is negative'],
+  [{ expiresAtMs: -5 }, 'expires_at_ms -5 is negative'],
+  [{ deliverAtMs: Date.UTC(2200, 0, 1) }, 'its delay ends beyond the year 2199'],
+  [{ deliverAtMs: Number.MAX_SAFE_INTEGER }, 'its delay ends beyond the year 2199'],
+  [{ expiresAtMs: Date.UTC(2200, 0, 1) }, 'its time to live ends beyond the year 2199'],
+])('%j is no time of a job', async (times, message) => {
+  const { service, storage } = await startService();
+  const submit = (given: Partial<common.Job>) =>
+    service.submit({ queue: 'q', job: job('x', given) }, context());
+  await expect(submit(times)).rejects.toMatchObject({ code: 'INVALID', message });
+  expect(storage.jobs).toEqual([]);
+  const last = Date.UTC(2199, 11, 31);
+  await expect(submit({ deliverAtMs: last })).resolves.toMatchObject({ duplicate: false });
+});
+
 test('headers that only the bus writes are taken from the bus only', async () => {
   const { service, storage } = await startService();
   const run = job('x', { headers: { 'malabar-schedule': 'nightly' } });

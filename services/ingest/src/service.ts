@@ -5,6 +5,7 @@ import type { JobOptions, JobOutcome } from './batch.js';
 import { type Caller, type CallerRules, callerOf } from './caller.js';
 import type { Intake } from './intake.js';
 import { headersFault } from './job-headers.js';
+import { timesFault } from './job-times.js';
 import { Submission } from './submission.js';
 
 /** Bytes of one stream's jobs that may wait for storage before its requests are read on. */
@@ -84,12 +85,13 @@ async function submit(
   }
 }
 
-function invalid({ priority, node, headers }: common.Job, { ours }: Caller): BusError | undefined {
+function invalid(job: common.Job, { ours }: Caller): BusError | undefined {
+  const { priority, node, headers } = job;
   if (priority > 9) return new BusError('INVALID', `priority ${priority}: 0 (usual) to 9 (first)`);
   if (node !== '' && !ours)
     return new BusError('INVALID', 'node: only the bus itself says which node gets a job');
   // What the bus says itself in headers it may say.
-  return ours ? undefined : headersFault(headers);
+  return timesFault(job) ?? (ours ? undefined : headersFault(headers));
 }
 
 function optionsOf(job: common.Job, clock: Clock, idempotencyWindowMs: number): JobOptions {

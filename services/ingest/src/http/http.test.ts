@@ -63,10 +63,10 @@ test('errors are JSON with a code and its status', async () => {
   });
   expect(await refused(push(http, 'none', 'x'))).toEqual([404, 'UNKNOWN_QUEUE']);
   expect(await refused(push(http, 'q', 'x'.repeat(1025)))).toEqual([413, 'TOO_LARGE']);
-  expect(await refused(push(http, 'q', 'x', { 'Malabar-Delay': 'soon' }))).toEqual([
-    400,
-    'INVALID',
-  ]);
+  for (const delay of ['soon', '-5s', '9999999999s', '9999999999d']) {
+    const headers = { 'Malabar-Delay': delay };
+    expect(await refused(push(http, 'q', 'x', headers)), delay).toEqual([400, 'INVALID']);
+  }
   expect(await refused(push(http, 'shut', 'x'))).toEqual([401, 'UNAUTHENTICATED']);
   expect(await refused(push(http, 'shut', 'x', basic('shut:no')))).toEqual([401, 'WRONG_PASSWORD']);
   expect((await push(http, 'shut', 'x', basic('shut:p'))).status).toBe(201);

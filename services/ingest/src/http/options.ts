@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { common } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { JobOptions } from '../batch.js';
+import { timesFault } from '../job-times.js';
 
 /** A job as the headers of its request describe it. */
 export interface HttpJob {
@@ -31,6 +32,8 @@ export function readJobHeaders(headers: IncomingHttpHeaders, nowMs: number): Htt
     priority: priority(headers),
     idempotencyKey: text(headers, 'idempotency-key'),
   };
+  const fault = timesFault(options);
+  if (fault) throw fault;
   const job = common.Job.fromPartial({
     ...options,
     key: text(headers, 'malabar-key'),

@@ -2,6 +2,7 @@ import type { common } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { JobOptions } from '../batch.js';
 import { addHeader, headersFault } from '../job-headers.js';
+import { timesFault } from '../job-times.js';
 
 /** What ADDJOB asks for beside queue and body. */
 export interface AddjobWish {
@@ -77,7 +78,7 @@ export function parseAddjob(words: readonly string[], nowMs: number): AddjobWish
     if (value === undefined) throw new BusError('INVALID', `ADDJOB ${name} needs a value`);
     apply(wish, value, nowMs);
   }
-  const fault = headersFault(wish.headers);
+  const fault = headersFault(wish.headers) ?? timesFault(wish.options);
   if (fault) throw fault;
   return wish;
 }

@@ -138,6 +138,9 @@ test('what ADDJOB does not know is refused by name', async () => {
   await client.match(add('0', 'REPLICATE', '2'), /^-ERR ADDJOB REPLICATE is refused/);
   await client.match(add('0', 'COLOUR', 'red'), /^-ERR ADDJOB has no option 'COLOUR'/);
   await client.match(add('0', 'DELAY', 'soon'), /^-ERR DELAY must be seconds/);
+  await client.match(add('0', 'DELAY', '-1'), /^-ERR DELAY must be seconds, got '-1'/);
+  await client.match(add('0', 'DELAY', '9999999999'), /^-ERR its delay ends beyond the year 2199/);
+  await client.match(add('0', 'TTL', '9999999999'), /^-ERR its time to live ends beyond the year/);
   await client.match(add('0', 'DELAY'), /^-ERR ADDJOB DELAY needs a value/);
   await client.match(add('0', 'PRIORITY', '10'), /^-ERR PRIORITY/);
   await client.match(add('never'), /^-ERR timeout/);
