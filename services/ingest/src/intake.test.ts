@@ -175,11 +175,15 @@ test('a queue that leaves the configuration is unknown at once, on open connecti
 });
 
 test('accepted and refused jobs are counted by queue', async () => {
-  const { redis, metrics } = await startRig();
+  const queues = [queueConfig('q'), queueConfig('orphan', { topics: [] })];
+  const { redis, metrics } = await startRig({ queues });
   const client = new RawClient(redis);
   await client.expect(command('LPUSH', 'q', 'a', 'b'), ':2\r\n');
+  await client.match(command('LPUSH', 'orphan', 'a', 'b'), /^:\d+\r\n/);
   await client.match(command('LPUSH', 'none', 'a', 'b', 'c'), /^-NOQUEUE/);
   const text = await metrics.registry.metrics();
   expect(text).toContain('malabar_ingest_jobs_accepted_total{queue="q",protocol="redis"} 2');
   expect(text).toContain('malabar_ingest_jobs_refused_total{queue="",code="UNKNOWN_QUEUE"} 3');
+  expect(text).toContain('malabar_ingest_jobs_unheard_total{queue="orphan"} 2');
+  expect(text).not.toContain('malabar_ingest_jobs_unheard_total{queue="q"}');
 });

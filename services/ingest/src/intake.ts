@@ -277,8 +277,10 @@ export class Intake {
     if (!answer.whole) {
       for (const code of answer.faultCodes()) metrics.refused(batch.queue, code, 1);
     }
+    const heard = (this.#queues.get(batch.queue)?.config?.topics.length ?? 1) > 0;
     for (const [protocol, count] of acceptedByProtocol(batch, answer)) {
       metrics.accepted(batch.queue, protocol, count);
+      if (!heard) metrics.unheard(batch.queue, count);
     }
   }
 

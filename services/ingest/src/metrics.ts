@@ -6,6 +6,8 @@ export type Protocol = 'redis' | 'pepperbus' | 'http' | 'grpc' | 'rabbitmq';
 /** What ingest counts. */
 export interface IngestMetrics {
   accepted(queue: string, protocol: Protocol, jobs: number): void;
+  /** Accepted while their queue has no topic. */
+  unheard(queue: string, jobs: number): void;
   refused(queue: string, code: string, jobs: number): void;
   /** A batch was answered. */
   batch(jobs: number, bytes: number, latencyMs: number): void;
@@ -25,6 +27,11 @@ export function createIngestMetrics(metrics: Metrics): IngestMetrics {
     'malabar_ingest_jobs_accepted_total',
     'Jobs that are on disk and were answered with yes (duplicates included).',
     ['queue', 'protocol'],
+  );
+  const unheard = metrics.counter(
+    'malabar_ingest_jobs_unheard_total',
+    'Jobs accepted while their queue has no topic: nobody gets them, but a topic that starts at the beginning.',
+    ['queue'],
   );
   const refused = metrics.counter(
     'malabar_ingest_jobs_refused_total',
@@ -48,6 +55,7 @@ export function createIngestMetrics(metrics: Metrics): IngestMetrics {
       totals.accepted += count;
       accepted.inc({ queue, protocol }, count);
     },
+    unheard: (queue, count) => unheard.inc({ queue }, count),
     refused(queue, code, count) {
       totals.refused += count;
       refused.inc({ queue, code }, count);
