@@ -60,6 +60,7 @@ queues: {}
 schedules:
   sweep:
     every: 2s
+    overlap: allow
     run: { shell: '${NOTE} >> ${file}', tag: batch, on: all, wait: 2s }
   after-sweep:
     after: { schedules: [sweep], on: always }

@@ -57,6 +57,15 @@ test('in a batch one refused job does not refuse the others', async () => {
   expect(storage.bodies()).toEqual(['a', 'c']);
 });
 
+test('only the bus itself says which node gets a job', async () => {
+  const { service, storage } = await startService();
+  const pinned = job('x', { node: 'web-1', nodeWaitMs: 60_000 });
+  const refused = service.submit({ queue: 'q', job: pinned }, context());
+  await expect(refused).rejects.toThrow(/^node: only the bus itself/);
+  await service.submit({ queue: 'q', job: pinned }, context(undefined, 'local'));
+  expect(storage.jobs).toMatchObject([{ options: { node: 'web-1', nodeWaitMs: 60_000 } }]);
+});
+
 test('a stream is answered in the order of its requests, faults included', async () => {
   const { service } = await startService();
   const requests = new Channel<contract.SubmitStreamRequest>();

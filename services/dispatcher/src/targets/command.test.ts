@@ -69,6 +69,13 @@ test('the environment is what the job says, PATH, HOME and what the target adds:
   });
 });
 
+test('a part of a run on many nodes finds its node, its place and how many there are', async () => {
+  const headers = { 'malabar-node': 'web-2', 'malabar-index': '1', 'malabar-total': '3' };
+  const attempt = attemptOf({ jobs: [{ headers }] });
+  const script = 'echo "$MALABAR_NODE $MALABAR_INDEX of $MALABAR_TOTAL"';
+  expect((await run(script, {}, attempt)).output).toBe('web-2 1 of 3\n');
+});
+
 test.each([
   ['exit 0', DONE, ''],
   ['exit 3', DONE, ''],
