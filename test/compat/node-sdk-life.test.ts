@@ -219,6 +219,17 @@ test('keepers say where everything is, also where it is anew', async () => {
   await running;
 });
 
+test('a worker that finds no keeper to make its topics says what to do', async () => {
+  const address = `127.0.0.1:${bus.ports.grpc.dispatcher}`;
+  const malabar = connect<Events>({ address, log: silent });
+  connections.push(malabar);
+  const registry = createRegistry<Events>().register('steady', 'act', act);
+  await expect(malabar.worker(registry).run()).rejects.toMatchObject({
+    name: 'RegistrationError',
+    message: expect.stringContaining('no keeper answers at this address; connect with `keeper`'),
+  });
+});
+
 async function workersOf(queue: string) {
   const address = `127.0.0.1:${bus.ports.grpc.dispatcher}`;
   const client = dial(dispatcher.DispatcherServiceDefinition, { address });

@@ -22,6 +22,13 @@ const RECONNECT_MS_MIN = 50;
 const RECONNECT_MS_MAX = 2_000;
 /** Answers that pass: the same events are sent again under the same keys. */
 const PASSING: readonly string[] = ['UNAVAILABLE', 'BUSY', 'TIMEOUT'];
+/** Ends of a stream that say for sure that nothing of it was taken. */
+const TURNED_AWAY: readonly string[] = [
+  'UNAUTHENTICATED',
+  'WRONG_PASSWORD',
+  'FORBIDDEN',
+  'UNSUPPORTED',
+];
 
 export interface LaneOptions {
   client: Client<typeof ingest.IngestServiceDefinition>;
@@ -155,7 +162,7 @@ export class Lane {
     const entries = [...this.#sent.values()].flatMap((batch) => batch.entries);
     this.#sent.clear();
     this.#bytesInFlight = 0;
-    this.#failed(entries, ended);
+    this.#failed(entries, ended, !TURNED_AWAY.includes(ended.code));
   }
 
   #answered({ requestId, results, fault }: ingest.SubmitStreamResponse): void {
@@ -186,9 +193,9 @@ export class Lane {
   }
 
   /** Sent again after a pause, or told to whom they belong. */
-  #failed(entries: readonly Entry[], error: BusError): void {
+  #failed(entries: readonly Entry[], error: BusError, mayHaveHappened = false): void {
     if (!PASSING.includes(error.code)) {
-      for (const entry of entries) entry.reject(toPublishError(error));
+      for (const entry of entries) entry.reject(toPublishError(error, { mayHaveHappened }));
       this.#schedule();
       return;
     }

@@ -15,6 +15,9 @@ const FAREWELL_MS = 5_000;
 /** One that ends at once again and again is no better than one that is not there. */
 const STANDS_MS = 2_000;
 
+/** What goes on is said again now and then. */
+const REPEATED_EVERY = 30;
+
 /** What somebody has to mend: trying again helps nobody. */
 const LASTING: readonly string[] = [
   'UNAUTHENTICATED',
@@ -123,7 +126,7 @@ export class TaskStream {
       return;
     }
     if (LASTING.includes(error.code)) throw error;
-    if (this.#failures > 0) return;
+    if (this.#failures % REPEATED_EVERY !== 0) return;
     log.warn({ topic, reason: error.message }, 'no stream to the bus; connecting again');
   }
 }
