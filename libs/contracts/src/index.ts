@@ -3,9 +3,11 @@
  * are one namespace, so a reader always sees which contract a word belongs to.
  */
 export { descriptorSet } from './descriptors.js';
+export { Encoder } from './encoder.js';
 export * as common from './gen/malabar/common/v1/job.js';
 export * as dispatcher from './gen/malabar/dispatcher/v1/dispatcher.js';
 export * as ingest from './gen/malabar/ingest/v1/ingest.js';
+export * as sources from './gen/malabar/ingest/v1/source.js';
 export * as access from './gen/malabar/keeper/v1/access.js';
 export * as config from './gen/malabar/keeper/v1/config.js';
 export * as discovery from './gen/malabar/keeper/v1/discovery.js';
@@ -13,7 +15,6 @@ export * as election from './gen/malabar/keeper/v1/election.js';
 export * as keeper from './gen/malabar/keeper/v1/keeper.js';
 export * as keeperRecords from './gen/malabar/keeper/v1/records.js';
 export * as sync from './gen/malabar/keeper/v1/sync.js';
-export * as sources from './gen/malabar/ingest/v1/source.js';
 export * as metrics from './gen/malabar/metrics/v1/metrics.js';
 export * as scheduler from './gen/malabar/scheduler/v1/scheduler.js';
 export * as records from './gen/malabar/storage/v1/records.js';

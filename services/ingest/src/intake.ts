@@ -1,4 +1,4 @@
-import type { keeper, storage } from '@malabar/contracts';
+import { common, Encoder, type keeper, type storage } from '@malabar/contracts';
 import { BusError, type Clock } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import { type AppendLink, createAppendLink } from './append-link.js';
@@ -47,6 +47,7 @@ export class Intake {
   readonly #options: IntakeOptions;
   readonly #link: AppendLink;
   readonly #pool = new ScratchPool();
+  readonly #encoder = new Encoder();
   readonly #queues = new Map<string, IntakeQueue>();
   readonly #sent = new Map<number, Batch>();
   #open: IntakeQueue[] = [];
@@ -185,6 +186,11 @@ export class Intake {
     batch.frames.appendBody(source, start, end, rest);
     this.#account(batch, batch.frames.length - before);
     batch.expect(waiter);
+  }
+
+  /** A job as `addJob` takes it. */
+  encode(job: common.Job): Uint8Array {
+    return this.#encoder.encode(common.Job, job);
   }
 
   /** Adds a job with more than a body: an encoded malabar.common.v1.Job. */

@@ -1,4 +1,4 @@
-import { common, ingest } from '@malabar/contracts';
+import { type common, ingest } from '@malabar/contracts';
 import { BusError, Channel, type Clock, toBusError, toFault } from '@malabar/core';
 import type { CallContext, Implementation } from '@malabar/rpc';
 import type { JobOptions, JobOutcome } from './batch.js';
@@ -60,7 +60,7 @@ async function submit(
     (job) => invalid(job, caller) ?? intake.refusal(queue, 0, job.body.length),
   );
   const good = jobs.filter((_, i) => refused[i] === undefined);
-  const messages = good.map((job) => common.Job.encode(job).finish());
+  const messages = good.map((job) => intake.encode(job));
   let total = 0;
   for (const message of messages) total += message.length + OPTIONS_BYTES_MAX;
   const error = intake.refusal(queue, total, 0);

@@ -106,7 +106,7 @@ function addjob(session: RedisSession, connection: Connection): Reply {
   connection.open(slot, body.length);
   const options: JobOptions = wish.options;
   const job = common.Job.fromPartial({ ...wish.job, headers: wish.headers, body });
-  intake.addJob(intake.batch(queue), slot, common.Job.encode(job).finish(), options);
+  intake.addJob(intake.batch(queue), slot, intake.encode(job), options);
   if (wish.timeoutMs > 0) {
     const text = `not on disk within ${wish.timeoutMs} ms; the job may still be stored`;
     const late = (): void => slot.resolve(errorText(new BusError('TIMEOUT', text)));

@@ -1,4 +1,4 @@
-import { records } from '@malabar/contracts';
+import { Encoder, records } from '@malabar/contracts';
 import type { Key } from '../engine.js';
 import { dueKey, entryKey, lanePrefix, readU48, u48 } from './keys.js';
 import { type Entry, Lane, type LaneScan } from './lane.js';
@@ -29,6 +29,7 @@ export class Lanes {
   /** Deliveries for whoever asks. */
   readonly #anybody: LaneRow;
   readonly nodes: NodeRows;
+  readonly #encoder = new Encoder();
 
   constructor(private readonly options: LanesOptions) {
     const { size, nodes } = options;
@@ -93,7 +94,8 @@ export class Lanes {
   /** A delivery leaves the log's order. */
   add(seq: number, record: records.EntryRecord, now: number): void {
     const { shard, topic, writes } = this.options;
-    for (const [key, value] of scheduleWrites(shard, topic, seq, record)) writes.put(key, value);
+    for (const [key, value] of scheduleWrites(shard, topic, { seq, record }, this.#encoder))
+      writes.put(key, value);
     this.added({ seq, record }, now);
   }
 
@@ -167,15 +169,15 @@ function isBefore(one: Entry | undefined, other: Entry | undefined): boolean {
 export function scheduleWrites(
   shard: number,
   topic: number,
-  seq: number,
-  record: records.EntryRecord,
+  { seq, record }: Entry,
+  encoder: Encoder,
 ): Array<[key: string, value: Uint8Array]> {
   const { priority, dueAtMs, node } = record;
   const at = Buffer.from(String.fromCharCode(priority) + u48(dueAtMs), 'latin1');
   const where = node === '' ? at : Buffer.concat([at, Buffer.from(node, 'utf8')]);
   const lane = lanePrefix(shard, topic, priority, node);
   return [
-    [dueKey(lane, dueAtMs, seq), records.EntryRecord.encode(record).finish()],
+    [dueKey(lane, dueAtMs, seq), encoder.encode(records.EntryRecord, record)],
     [entryKey('S', shard, topic, seq), where],
   ];
 }

@@ -1,4 +1,4 @@
-import { keeper, records, storage } from '@malabar/contracts';
+import { Encoder, keeper, records, storage } from '@malabar/contracts';
 import { BusError, frameOffsets, jobId, toFault } from '@malabar/core';
 import type { Key, LogEntry } from '../engine.js';
 import { expiryKey, idempotencyKey, shardKey, TIME_MAX_MS } from './keys.js';
@@ -192,6 +192,7 @@ export class Shard {
 class Stage {
   readonly parts: JobPart[] = [];
   readonly specials = new Map<Topic, Special[]>();
+  readonly #encoder = new Encoder();
   tail: number;
 
   constructor(
@@ -311,9 +312,10 @@ class Stage {
         nodeWaitMs: options.nodeWaitMs,
       });
       const list = this.specials.get(topic) ?? [];
-      list.push({ seq: this.tail, record });
+      const special = { seq: this.tail, record };
+      list.push(special);
       this.specials.set(topic, list);
-      for (const [key, value] of scheduleWrites(this.shard.id, topic.id, this.tail, record))
+      for (const [key, value] of scheduleWrites(this.shard.id, topic.id, special, this.#encoder))
         this.state.set(key, value);
     }
   }

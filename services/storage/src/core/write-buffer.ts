@@ -70,7 +70,8 @@ export class WriteBuffer {
     this.#sealed.staged = staged.state;
     this.#current.next = new WriteLayer();
     this.#current = this.#current.next;
-    const all = staged.state.size === 0 ? state : new Map([...state, ...staged.state]);
+    const all = staged.state.size === 0 ? state : new Map(state);
+    for (const [key, value] of staged.state) all.set(key, value);
     return { appends: staged.appends, state: all, drops };
   }
 
