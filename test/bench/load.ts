@@ -1,14 +1,17 @@
 import { connect, type Socket } from 'node:net';
 
-/** A producer that speaks the Redis protocol over one connection and keeps a number of jobs in flight. */
-export class RedisLoad {
+/** A producer on one connection that keeps a number of requests in flight. */
+export class LineLoad {
   #socket: Socket | undefined;
   #replies = 0;
+  #line = 0;
+  #atLineStart = true;
   #onReply: (() => void) | undefined;
 
   constructor(
     private readonly port: number,
-    private readonly queue: string,
+    /** How a good reply begins, and of how many lines it consists. */
+    private readonly reply: { begins: string; lines: number },
   ) {}
 
   async open(): Promise<void> {
@@ -22,16 +25,13 @@ export class RedisLoad {
     this.#socket = socket;
   }
 
-  /** Pushes `count` jobs with at most `inFlight` unanswered; `body` makes each one. */
-  async push(count: number, inFlight: number, body: (i: number) => string): Promise<void> {
+  /** Sends `count` requests with at most `inFlight` unanswered; `request` makes each one (latin1). */
+  async send(count: number, inFlight: number, request: (i: number) => string): Promise<void> {
     const first = this.#replies;
     let sent = 0;
     const send = (): void => {
       let text = '';
-      while (sent < count && sent - (this.#replies - first) < inFlight) {
-        const job = body(sent++);
-        text += `*3\r\n$5\r\nLPUSH\r\n$${this.queue.length}\r\n${this.queue}\r\n$${job.length}\r\n${job}\r\n`;
-      }
+      while (sent < count && sent - (this.#replies - first) < inFlight) text += request(sent++);
       if (text !== '') this.#socket?.write(text, 'latin1');
     };
     await new Promise<void>((resolve) => {
@@ -49,21 +49,53 @@ export class RedisLoad {
   }
 
   #read(chunk: Buffer): void {
-    // Every reply is one line; an error would make the figure worthless.
-    if (chunk.includes(0x2d) && /(^|\n)-/.test(chunk.toString('latin1')))
-      throw new Error(`refused: ${chunk.toString('latin1', 0, 200)}`);
-    for (const byte of chunk) if (byte === 0x0a) this.#replies++;
+    const good = this.reply.begins.charCodeAt(0);
+    for (const [at, byte] of chunk.entries()) {
+      // An error would make the figure worthless.
+      if (this.#atLineStart && this.#line === 0 && byte !== good)
+        throw new Error(`refused: ${chunk.toString('latin1', at, at + 200)}`);
+      this.#atLineStart = byte === 0x0a;
+      if (!this.#atLineStart || ++this.#line < this.reply.lines) continue;
+      this.#line = 0;
+      this.#replies++;
+    }
     this.#onReply?.();
+  }
+}
+
+/** A command of the Redis protocol. */
+export function redisCommand(...words: readonly string[]): string {
+  let text = `*${words.length}\r\n`;
+  for (const word of words) text += `$${word.length}\r\n${word}\r\n`;
+  return text;
+}
+
+/** A producer that pushes to a queue with the Redis protocol. */
+export class RedisLoad extends LineLoad {
+  constructor(
+    port: number,
+    private readonly queue: string,
+  ) {
+    super(port, { begins: ':', lines: 1 });
+  }
+
+  /** Pushes `count` jobs with at most `inFlight` unanswered; `body` makes each one. */
+  push(count: number, inFlight: number, body: (i: number) => string): Promise<void> {
+    return this.send(count, inFlight, (i) => redisCommand('LPUSH', this.queue, body(i)));
   }
 }
 
 /** A body of 200 bytes that begins with the time at which it was made, in microseconds. */
 export function stampedBody(): string {
-  const stamp = String(Math.round((performance.timeOrigin + performance.now()) * 1000));
-  return stamp.padEnd(200, 'x');
+  return bodyStamped(performance.timeOrigin + performance.now());
 }
 
-/** Milliseconds since a stamped body was made. */
+/** A body of 200 bytes that begins with a time, in microseconds. */
+export function bodyStamped(atMs: number): string {
+  return String(Math.round(atMs * 1000)).padEnd(200, 'x');
+}
+
+/** Milliseconds since the time of a stamped body. */
 export function ageMs(body: Uint8Array): number {
   const stamp = Number.parseInt(Buffer.from(body.subarray(0, 16)).toString('latin1'), 10);
   return performance.timeOrigin + performance.now() - stamp / 1000;

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { benchAccept } from './accept.js';
+import { benchDelayed } from './delayed.js';
 import { benchEndToEnd } from './end-to-end.js';
 import { benchKeeperPush } from './keeper-push.js';
 import { benchLatency } from './latency.js';
@@ -8,7 +9,7 @@ import { benchMemory } from './memory.js';
 import { benchPhp } from './php.js';
 import { Stage } from './stage.js';
 
-const SECTIONS = ['accept', 'end-to-end', 'php', 'latency', 'memory', 'keeper'] as const;
+const SECTIONS = ['accept', 'end-to-end', 'php', 'latency', 'memory', 'delayed', 'keeper'] as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -35,6 +36,7 @@ try {
     else if (section === 'php') await benchPhp(stage, rounds, scale);
     else if (section === 'latency') await benchLatency(stage, rounds, scale);
     else if (section === 'memory') await benchMemory(scale);
+    else if (section === 'delayed') await benchDelayed(rounds, scale);
     else if (section === 'keeper') await benchKeeperPush(scale);
     else throw new Error(`no section '${section}'; there are: ${SECTIONS.join(', ')}`);
     console.log(`  (machine meanwhile: ${since()})`);
