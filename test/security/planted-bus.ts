@@ -15,6 +15,8 @@ export const SECRETS = [
   'queuePassword',
   'topicPassword',
   'header',
+  'sourcePassword',
+  'brokerPassword',
   'annPassword',
   'bobPassword',
   'grpcToken',
@@ -30,6 +32,7 @@ export const SECRETS = [
 export type SecretName = (typeof SECRETS)[number];
 
 const HTTP_TARGET_AWAY = 'http://127.0.0.1:9';
+const BROKER_AWAY = 'amqp://127.0.0.1:9';
 
 export type BackendName = 'lmdb' | 'etcd';
 
@@ -98,6 +101,8 @@ export class PlantedBus {
     etcdPassword: SecretName = 'etcdPassword',
   ): string {
     const secret = (name: SecretName): string => `{ secret: "file:${this.fileOf(name)}" }`;
+    const broker = (name: SecretName): string =>
+      `url: "${BROKER_AWAY}", user: bus, password: ${secret(name)}`;
     const etcd = `
   backend: etcd
   etcd: { endpoints: ["${this.#etcd?.address}"], user: keeper, password: ${secret(etcdPassword)} }`;
@@ -108,6 +113,8 @@ keeper:
 systems: { shop: { owner: shop-team } }
 people:
   ann: { password: ${secret('annPassword')}, grants: { '*': admin } }
+sources:
+  trades: { rabbitmq: { ${broker('sourcePassword')} }, push: paid }
 queues:
   paid:
     system: shop
@@ -116,6 +123,7 @@ queues:
       ship:
         target: { http: { url: "${HTTP_TARGET_AWAY}/", headers: { authorization: ${secret('header')} } } }
         retry: { attempts: 2, backoff: fixed, min: 10ms, max: 10ms }
+      told: { target: { rabbitmq: { ${broker('brokerPassword')} } } }
       held: { target: pull, password: ${secret('topicPassword')} }
 `;
   }

@@ -41,6 +41,7 @@ export function createRabbitmqTarget(options: RabbitmqTargetOptions): Target {
   const { target, clock, random, log, node } = options;
   const server = target.server as keeper.RabbitmqServer;
   let open: Open | undefined;
+  let lastReason = '';
   const link = createAmqpLink({
     endpoint: server,
     name: `malabar ${node}, target ${target.exchange?.name ?? ''}`,
@@ -54,9 +55,14 @@ export function createRabbitmqTarget(options: RabbitmqTargetOptions): Target {
       }
       open = { connection, publisher: await connection.publisher() };
     },
+    onUp() {
+      lastReason = '';
+    },
     onDown(reason) {
       open = undefined;
-      log.warn({ reason, address: addressText(target) }, 'no connection to RabbitMQ');
+      const level = reason === lastReason ? 'debug' : 'warn';
+      lastReason = reason;
+      log[level]({ reason, address: addressText(target) }, 'no connection to RabbitMQ');
     },
   });
   return {

@@ -66,6 +66,7 @@ export class RabbitmqSource {
   #counts = { taken: 0, acknowledged: 0, refused: 0 };
   #loggedAtMs = Number.NEGATIVE_INFINITY;
   #unlogged = 0;
+  #lastReason = '';
 
   constructor(
     readonly config: keeper.SourceConfig,
@@ -83,12 +84,15 @@ export class RabbitmqSource {
       random,
       begin: (connection) => this.#begin(connection),
       onUp: () => {
+        this.#lastReason = '';
         metrics.connected(config.name);
         this.#log.info({ from: config.from }, 'consuming');
       },
       onDown: (reason) => {
         this.#session?.end();
-        this.#log.warn({ reason }, 'not consuming');
+        const level = reason === this.#lastReason ? 'debug' : 'warn';
+        this.#lastReason = reason;
+        this.#log[level]({ reason }, 'not consuming');
       },
     });
   }
