@@ -91,6 +91,7 @@ test('a document reaches the contract with all it says', async () => {
           },
         },
         concurrency: 6,
+        concurrencyEach: false,
         timeoutMs: 60_000,
         delayMs: 10_000,
         start: keeper.TopicStart.BEGINNING,
