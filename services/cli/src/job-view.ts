@@ -52,6 +52,7 @@ function jobFields(job: common.Job): string[][] {
   const optional = [
     ['key', job.key],
     ['unique', job.idempotencyKey],
+    ['debounce', job.debounceMs ? formatSpan(job.debounceMs) : ''],
     ['priority', job.priority ? String(job.priority) : ''],
     ['deliver at', job.deliverAtMs ? formatTime(job.deliverAtMs) : ''],
     ['expires at', job.expiresAtMs ? formatTime(job.expiresAtMs) : ''],

@@ -330,6 +330,8 @@ const NO_OPTIONS: Omit<storage.JobOptions, 'index'> = {
   leaseMs: 0,
   node: '',
   nodeWaitMs: 0,
+  debounceMs: 0,
+  debounceMaxMs: 0,
 };
 
 function hasAny(options: JobOptions): boolean {

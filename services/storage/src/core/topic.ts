@@ -30,6 +30,16 @@ export interface Special {
   record: records.EntryRecord;
 }
 
+/** Deliveries of one topic whose place a newer job of the same key takes. */
+export interface Replaced {
+  /** They are held, and their records go with the commit. */
+  held: Entry[];
+  /** Jobs of the same commit: they were never delivered. */
+  unborn: number[];
+}
+
+const NOTHING_REPLACED: Replaced = { held: [], unborn: [] };
+
 /** One request for leases and what it has been granted so far. */
 interface Ask {
   readonly holder: Holder;
@@ -466,6 +476,32 @@ export class Topic {
     this.dirty = true;
   }
 
+  // --- making room for a job of the same key ------------------------------------------------------
+
+  /** A job that waits in the log's order moves to a lane. */
+  toLane(seq: number, record: records.EntryRecord, now: number): void {
+    this.#returned = this.#returned.filter((one) => one !== seq);
+    this.#take(seq, seq + 1);
+    this.#lanes.add(seq, record, now);
+    this.dirty = true;
+  }
+
+  /** Nobody gets this waiting entry until it is replaced or given back. */
+  hold(entry: Entry): void {
+    this.#lanes.hold(entry);
+  }
+
+  unhold(entry: Entry): void {
+    this.#lanes.letGo(entry);
+  }
+
+  /** The commit that replaces these deliveries is durable. */
+  replaced({ held, unborn }: Replaced): void {
+    for (const entry of held) this.#lanes.erased(entry);
+    for (const seq of unborn) this.#take(seq, seq + 1);
+    this.discarded += held.length + unborn.length;
+  }
+
   // --- time and durable form ----------------------------------------------------------------------
 
   /** Lets time pass for the lanes; returns the reads that they want. */
@@ -506,17 +542,20 @@ export class Topic {
     return this.#lanes.nodes.away;
   }
 
-  /** The topic's record, with jobs that an append under way moves to lanes at once. */
-  snapshot(staged: readonly number[] = []): [key: string, value: Uint8Array] {
-    const taken = staged.length === 0 ? this.taken : this.#with(staged);
+  /** The topic's record, with jobs that an append under way moves to lanes at once or replaces. */
+  snapshot(
+    staged: readonly number[] = [],
+    { held, unborn }: Replaced = NOTHING_REPLACED,
+  ): [key: string, value: Uint8Array] {
+    const taken = staged.length + unborn.length === 0 ? this.taken : this.#with(staged, unborn);
     const record = records.TopicRecord.fromPartial({
       floor: this.floor,
       taken: taken.encode(this.floor),
       excluded: this.excluded.encode(0),
       done: this.done,
       dead: this.dead,
-      discarded: this.discarded,
-      entries: this.#lanes.size + staged.length,
+      discarded: this.discarded + held.length + unborn.length,
+      entries: this.#lanes.size + staged.length - held.length,
       detached: this.detachedAt !== undefined,
       detachedAt: this.detachedAt ?? 0,
     });
@@ -550,7 +589,7 @@ export class Topic {
   /** What memory knows of a job; of a taken one the engine knows more. */
   stateInMemory(seq: number): 'none' | 'leased' | 'ready' | 'unmatured' | 'taken' {
     if (this.excluded.has(seq) || seq >= this.end) return 'none';
-    if (this.#lanes.leased.has(seq)) return 'leased';
+    if (this.#lanes.isTaken(seq)) return 'leased';
     if (seq < this.floor || this.taken.has(seq)) return 'taken';
     if (this.#isLeasedFresh(seq)) return 'leased';
     return seq < this.#matured ? 'ready' : 'unmatured';
@@ -586,10 +625,10 @@ export class Topic {
     return seq < this.#cursor && !this.#returned.includes(seq);
   }
 
-  #with(staged: readonly number[]): RangeSet {
+  #with(...staged: Array<readonly number[]>): RangeSet {
     const all = new RangeSet();
     for (const [start, end] of this.taken) all.add(start, end);
-    for (const seq of staged) all.add(seq, seq + 1);
+    for (const seq of staged.flat()) all.add(seq, seq + 1);
     return all;
   }
 

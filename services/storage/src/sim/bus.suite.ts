@@ -121,7 +121,15 @@ export class Bus {
       forgivenAttempts: 0,
       forgivenCrashes: 0,
     };
-    const delivery = { job, topic, late, kept, durable: undefined, lease: undefined };
+    const delivery = {
+      job,
+      topic,
+      late,
+      kept,
+      durable: undefined,
+      lease: undefined,
+      releasedIn: -1,
+    };
     job.deliveries.set(topic.name, delivery);
     return delivery;
   }

@@ -1,11 +1,10 @@
-import { common, keeper, records, type storage } from '@malabar/contracts';
+import { common, keeper, records } from '@malabar/contracts';
 import { jobId } from '@malabar/core';
 import { readU16, readU48, SURVIVOR_SEQ_AT } from '../core/keys.js';
 import type { WriteBatch } from '../engine.js';
-import { Bus } from './bus.suite.js';
+import { firstDueOf, Rows } from './rows.suite.js';
 import {
   bodiesOf,
-  DAY_MS,
   dueOf,
   isSpecial,
   type Kept,
@@ -39,7 +38,7 @@ interface Sealed {
  * What a store must do, said in the simplest way: a map of jobs with a state per topic, and what of it
  * the disk holds. It hears of everything the moment it happens and keeps the first thing that is wrong.
  */
-export class Model extends Bus {
+export class Model extends Rows {
   readonly jobs = new Map<string, ModelJob>();
   readonly offers = new Map<string, Offer>();
   /** Leases that are current. */
@@ -52,8 +51,6 @@ export class Model extends Bus {
   inTimers = false;
   /** Ids of jobs that somebody wants back. */
   readonly takenBack = new Set<string>();
-  /** How many of the changes are on the disk. */
-  durableChanges = 0;
   #sealed: Sealed | undefined;
 
   // --- commits ------------------------------------------------------------------------------------
@@ -76,6 +73,7 @@ export class Model extends Bus {
 
   refused(): void {
     this.saw('commits refused');
+    this.commits++;
     for (const [delivery] of this.#sealed?.kept ?? []) this.changed.add(delivery);
     this.untold.unshift(...(this.#sealed?.results ?? []));
     this.#sealed = undefined;
@@ -87,6 +85,7 @@ export class Model extends Bus {
     this.#sealed = undefined;
     for (const [delivery, kept] of sealed.kept) delivery.durable = kept;
     this.durableChanges = sealed.changes;
+    this.keysApplied(sealed.batch);
     for (const [queue, topics] of sealed.topics) {
       queue.durable = true;
       for (const [topic, attached] of topics) topic.durable = attached;
@@ -97,6 +96,7 @@ export class Model extends Bus {
       const attached = [...topics].filter(([, attached]) => attached).map(([topic]) => topic);
       if (queue) this.#accepted(queue, attached, entry.firstSeq, entry.bytes);
     }
+    this.checkReplaced(sealed.batch);
     for (const { shard, firstSeq } of sealed.batch.drops) this.#dropped(shard, firstSeq);
     for (const [key, value] of sealed.batch.state)
       if (value === undefined && key[0] === 'J') this.#survivorGone(key);
@@ -153,25 +153,17 @@ export class Model extends Bus {
     };
     queue.jobs.push(job);
     this.jobs.set(body, job);
+    const sinceMs = options?.idempotencyKey ? this.remember(queue, job, options) : acceptedAtMs;
     for (const topic of topics) {
       const delivery = this.newDelivery(job, topic, false);
       if (options && isSpecial(options))
         delivery.kept = {
           ...delivery.kept,
           entry: true,
-          dueAtMs: Math.max(options.deliverAtMs, acceptedAtMs + topic.config.delayMs),
+          dueAtMs: firstDueOf(job, options, topic.config.delayMs, sinceMs),
         };
       delivery.durable = delivery.kept;
     }
-    if (options?.idempotencyKey) this.#remember(queue, job, options);
-  }
-
-  #remember(queue: ModelQueue, job: ModelJob, options: storage.JobOptions): void {
-    const holder = queue.keys.get(options.idempotencyKey);
-    if (holder !== undefined && holder.expiresAtMs > job.acceptedAtMs)
-      this.fail(`'${job.body}' was accepted, but its idempotency key is that of ${holder.id}`);
-    const expiresAtMs = job.acceptedAtMs + (options.idempotencyWindowMs || DAY_MS);
-    queue.keys.set(options.idempotencyKey, { id: job.id, expiresAtMs });
   }
 
   // --- retention ----------------------------------------------------------------------------------
@@ -389,6 +381,7 @@ export class Model extends Bus {
   }
 
   #end(lease: ModelLease): void {
+    lease.delivery.releasedIn = this.commits;
     this.live.delete(lease.id);
     lease.delivery.lease = undefined;
   }
