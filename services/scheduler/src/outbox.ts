@@ -1,8 +1,8 @@
 import type { common, ingest, keeper } from '@malabar/contracts';
 import { type BusError, type Clock, fromFault, parseJobId, toBusError } from '@malabar/core';
 import { nominalAfter, type Schedule } from '@malabar/schedule';
-import type { Arrival, Report } from './core/life.js';
 import type { Outgoing } from './core/record.js';
+import type { Arrival, Report } from './core/runs.js';
 import { jobOfSkip, jobsOfFire } from './fire-job.js';
 import type { Schedules } from './leader.js';
 import type { SchedulerMetrics } from './metrics.js';
