@@ -228,7 +228,7 @@ export class Store {
 
   /** Ends the leases of one run from `lease` on, up to lease id `end`; returns how many. */
   #settleRun(lease: Lease, end: number): number {
-    const { grant, seq } = lease;
+    const { grant } = lease;
     const { topic } = grant;
     this.delivery.touch(topic);
     if (grant.entry !== undefined || isWanted(topic, keeper.ResultStatus.DONE)) {
@@ -236,16 +236,7 @@ export class Store {
       topic.settle(lease, done, this.options.clock.now(), this.options.random);
       return 1;
     }
-    let count = 0;
-    const last = Math.min(end, grant.firstLeaseId + grant.count);
-    for (let id = lease.id; id < last && this.currentLease(id)?.grant === grant; id++) {
-      this.leases.leases.delete(id);
-      topic.leases.delete(id);
-      count++;
-    }
-    grant.holder.leased -= count;
-    topic.doneRun(seq, count);
-    return count;
+    return topic.doneRun(lease, end);
   }
 
   #appended(staged: StagedAppend): void {

@@ -3,7 +3,7 @@ import type { Key } from '../engine.js';
 import { entryKey, TIME_MAX_MS } from './keys.js';
 import type { Entry } from './lane.js';
 import { scheduleKeys } from './lanes.js';
-import type { Replaced, Special, Topic } from './topic.js';
+import type { Special, Topic } from './topic.js';
 
 /** A job that nobody has begun, held in all its topics so that the coming commit may replace it. */
 export interface Held {
@@ -13,9 +13,17 @@ export interface Held {
   used: boolean;
 }
 
+/** Deliveries of one topic whose place a newer job of the same key takes. */
+export interface Replaced {
+  /** They are held, and their records go with the commit. */
+  held: Entry[];
+  /** Jobs of the same commit: they were never delivered. */
+  unborn: number[];
+}
+
 /** Makes the deliveries of a held job takable again. */
 export function release({ entries }: Held): void {
-  for (const [topic, entry] of entries) topic.unhold(entry);
+  for (const [topic, entry] of entries) topic.letGo(entry);
 }
 
 /** The deliveries that the jobs of one shard's part of a commit replace. */

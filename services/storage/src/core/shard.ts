@@ -12,8 +12,8 @@ import {
   rollRecords,
   SPECIAL_RECORD_BYTES_MAX,
 } from './log-record.js';
-import { dueAtMs, type Held, MakingRoom } from './making-room.js';
-import { type Replaced, type Special, Topic } from './topic.js';
+import { dueAtMs, type Held, MakingRoom, type Replaced } from './making-room.js';
+import { type Special, Topic } from './topic.js';
 import type { StagedWrites, WriteBuffer } from './write-buffer.js';
 
 const IDEMPOTENCY_WINDOW_MS = 24 * 3_600_000;
