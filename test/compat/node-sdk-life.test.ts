@@ -96,7 +96,10 @@ test('a job that kills its worker three times is quarantined, and its neighbours
   const options = { concurrency: 3 };
   let stopped = false;
   const respawn = async (): Promise<void> => {
-    while (!stopped) await (await workerProcess('poison', options)).exited;
+    while (!stopped) {
+      const worker = await workerProcess('poison', options);
+      if (!stopped) await worker.exited;
+    }
   };
   const respawning = respawn();
   await eventually(async () => expect((await workersOf('poison')).workers).toBe(1));

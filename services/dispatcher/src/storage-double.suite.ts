@@ -190,9 +190,20 @@ export class StorageDouble {
     if (runs.length > 0) this.#send({ runs });
   }
 
-  #lease(path: string, subscriptionId: number, { seq, attempt, crashes = 0 }: Waiting): common.JobRun {
+  #lease(
+    path: string,
+    subscriptionId: number,
+    { seq, attempt, crashes = 0 }: Waiting,
+  ): common.JobRun {
     const leaseId = this.#nextLease++;
-    this.#leases.set(leaseId, { path, subscriptionId, seq, attempt, crashes, session: this.streams });
+    this.#leases.set(leaseId, {
+      path,
+      subscriptionId,
+      seq,
+      attempt,
+      crashes,
+      session: this.streams,
+    });
     const job = this.#jobs.get(seq)?.job ?? common.Job.fromPartial({});
     return {
       store: 1,

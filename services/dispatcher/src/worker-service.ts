@@ -2,7 +2,8 @@ import type { dispatcher } from '@malabar/contracts';
 import { BusError, Channel, type Clock, toBusError, verifyPassword } from '@malabar/core';
 import type { CallContext, Implementation } from '@malabar/rpc';
 import type { Delivery } from './delivery.js';
-import { CAPACITY_MAX, Worker, type WorkerPort, type WorkerRunner } from './targets/grpc.js';
+import { CAPACITY_MAX, type WorkerRunner } from './targets/grpc.js';
+import { Worker, type WorkerPort } from './targets/worker.js';
 import { WorkBatch, type workerServiceDefinition } from './work-encoding.js';
 
 /** A worker that connects and says nothing is sent away after this. */
@@ -73,9 +74,11 @@ class WorkerStream {
       this.#leave();
       this.out.end();
     };
-    if (this.#left || this.#worker === undefined || this.#worker.isLeaving) return leave();
-    this.#runner?.stopped(this.#worker);
-    this.#cancelTimer = this.options.clock.after(CUT_SHOWS_MS, leave);
+    if (this.#left || this.#worker === undefined || this.#worker.isLeaving) leave();
+    else {
+      this.#runner?.stopped(this.#worker);
+      this.#cancelTimer = this.options.clock.after(CUT_SHOWS_MS, leave);
+    }
   }
 
   /** It ended without a word of the worker. */

@@ -11,53 +11,13 @@ import {
 } from '../runner.js';
 import type { Subscription } from '../storage-link.js';
 import { clip } from '../verdict.js';
+import type { Worker } from './worker.js';
 
 /** A worker that puts jobs back rests at least this long, or the same jobs would come at once again. */
 const REST_MS_MIN = 1_000;
 const REST_MS_MAX = 30_000;
 /** The most jobs that one worker may hold. */
 export const CAPACITY_MAX = 65_536;
-
-/** The way to one worker: its stream. */
-export interface WorkerPort {
-  readonly name: string;
-  /** The worker has `timeoutMs` for each of them. */
-  send(deliveries: Delivery[], timeoutMs: number): void;
-  /** Tells it of leases that ended without its answer. */
-  lost(leaseIds: number[]): void;
-  /** Ends the stream; the worker sees the error. */
-  end(error: BusError): void;
-}
-
-/** A connected worker and the jobs that it holds. */
-export class Worker {
-  /** By lease id, the one silent for longest in front: so the first is the first to time out. */
-  readonly held = new Map<number, Delivery>();
-  /**
-   * Jobs that timed out and that the worker has not answered. They keep their places: a worker that
-   * hangs gets no more jobs to burn.
-   */
-  readonly overdue = new Set<number>();
-  capacity = 1;
-  restUntilMs = 0;
-  /** It has said that it stops: what it holds when its stream ends is not to blame. */
-  isLeaving = false;
-  /** The job that it works on alone, because that has crashed a worker before. */
-  suspect: number | undefined;
-  outbox: Delivery[] = [];
-
-  constructor(readonly port: WorkerPort) {}
-
-  get free(): number {
-    return this.isAlone ? 0 : this.capacity - this.held.size - this.overdue.size;
-  }
-
-  /** It works on a suspect, which gets no neighbours. */
-  get isAlone(): boolean {
-    const { suspect } = this;
-    return suspect !== undefined && (this.held.has(suspect) || this.overdue.has(suspect));
-  }
-}
 
 export interface WorkerRunnerOptions {
   settings: TopicSettings;
@@ -130,9 +90,17 @@ export class WorkerRunner implements Runner {
    * have killed it. A network that breaks looks the same, and costs them an attempt.
    */
   broke(worker: Worker): void {
-    if (worker.isLeaving || this.#retired) return this.leave(worker);
+    if (worker.isLeaving || this.#retired) {
+      this.leave(worker);
+      return;
+    }
     const error = `the stream of ${worker.port.name} broke while it had ${jobs(worker.held.size)}`;
-    const verdict = { kind: common.OutcomeKind.CRASH, retryAfterMs: 0, errorCode: 'WORKER_GONE', error };
+    const verdict = {
+      kind: common.OutcomeKind.CRASH,
+      retryAfterMs: 0,
+      errorCode: 'WORKER_GONE',
+      error,
+    };
     this.#gone(worker, (delivery) => this.#failed(worker, delivery, verdict));
   }
 

@@ -231,6 +231,7 @@ export class Topic {
       quarantined: false,
       forgivenAttempts: dead.attempts,
       forgivenCrashes: dead.crashes,
+      replays: dead.replays + 1,
     };
     this.#lanes.add(seq, record, now);
     this.dirty = true;

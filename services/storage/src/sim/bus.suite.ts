@@ -120,6 +120,7 @@ export class Bus {
       crashes: 0,
       forgivenAttempts: 0,
       forgivenCrashes: 0,
+      replays: 0,
     };
     const delivery = {
       job,

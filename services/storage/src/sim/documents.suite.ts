@@ -58,6 +58,7 @@ function anyTopic(dice: Dice, queue: string, name: string): keeper.TopicConfig {
       jitter: dice.pick([0, 0.2]),
       ageMaxMs: dice.pick([0, 0, 30_000]),
       crashesMax: dice.between(1, 3),
+      replaysMax: dice.between(1, 2),
       ladderMs: [50, 2_000],
     },
   });
@@ -77,7 +78,7 @@ export function wholeConfig(): keeper.BusConfig {
       chunk: 1,
       start: NOW,
       result: queue === TOLD ? undefined : { queue: TOLD, of: ENDS },
-      retry: { attempts: 3, backoff: FIXED, minMs: 100, maxMs: 100, crashesMax: 3 },
+      retry: { attempts: 3, backoff: FIXED, minMs: 100, maxMs: 100, crashesMax: 3, replaysMax: 5 },
     });
   const queues = QUEUES.map((name) => {
     const topics = TOPICS.map((one) => topic(name, one));

@@ -51,6 +51,10 @@ export class Model extends Rows {
   inTimers = false;
   /** Ids of jobs that somebody wants back. */
   readonly takenBack = new Set<string>();
+  /** Topics whose dead deliveries somebody discards. */
+  readonly purged = new Set<ModelTopic>();
+  /** Topics in which somebody insists on replays. */
+  readonly forced = new Set<ModelTopic>();
   #sealed: Sealed | undefined;
 
   // --- commits ------------------------------------------------------------------------------------
@@ -314,13 +318,17 @@ export class Model extends Rows {
     if (delivery?.kept.state !== 'dead')
       return this.fail('a delivery is replayed that is not dead');
     this.saw('deliveries replayed');
-    const { attempts, crashes } = delivery.kept;
+    const { attempts, crashes, replays } = delivery.kept;
+    const { replaysMax = 0 } = delivery.topic.config.retry ?? {};
+    if (replays >= replaysMax && !this.forced.has(delivery.topic))
+      this.fail(`a delivery is replayed that was replayed ${replays} times before`);
     this.change(delivery, {
       state: 'waiting',
       entry: true,
       dueAtMs: this.view.now(),
       forgivenAttempts: attempts,
       forgivenCrashes: crashes,
+      replays: replays + 1,
     });
   }
 
@@ -341,7 +349,10 @@ export class Model extends Rows {
     const { expiresAtMs = 0, nodeWaitMs = 0 } = job.options ?? {};
     const now = this.view.now();
     if (errorCode === 'DISCARDED')
-      return this.takenBack.has(job.id) && (kept.state === 'waiting' || kept.state === 'dead');
+      return (
+        (this.takenBack.has(job.id) && (kept.state === 'waiting' || kept.state === 'dead')) ||
+        (this.purged.has(topic) && kept.state === 'dead')
+      );
     if (kept.state !== 'waiting') return false;
     if (errorCode === 'EXPIRED') return expiresAtMs > 0 && expiresAtMs <= now;
     const node = nodeOf(delivery);

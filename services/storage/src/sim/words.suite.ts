@@ -14,6 +14,7 @@ export interface Kept {
   crashes: number;
   forgivenAttempts: number;
   forgivenCrashes: number;
+  replays: number;
 }
 
 export interface ModelLease {
