@@ -176,7 +176,8 @@ final class Event
     private static function allUnique(array $events): bool
     {
         foreach ($events as $event) {
-            if (!isset($event->options['UNIQUE'])) {
+            // One that is debounced is published anew if a task has begun it meanwhile.
+            if (!isset($event->options['UNIQUE']) || isset($event->options['DEBOUNCE'])) {
                 return false;
             }
         }
