@@ -6,7 +6,7 @@ import { after, nodeIn, readU16, storeKey, topicKey, topicPrefix } from './core/
 import type { Lease, LeaseTable } from './core/lease.js';
 import { decodeRecord } from './core/log-record.js';
 import { isWanted } from './core/result.js';
-import { type AppendCall, type RollRecords, Shard, type StagedAppend } from './core/shard.js';
+import { type AppendCall, Shard, type ShardLayout, type StagedAppend } from './core/shard.js';
 import type { Topic } from './core/topic.js';
 import { type Page, WriteBuffer } from './core/write-buffer.js';
 import { Delivery } from './delivery.js';
@@ -35,7 +35,7 @@ export interface StoreOptions {
   cacheBytes: number;
   /** Another owner has taken the engine. */
   onFenced?: (error: Error) => void;
-  roll?: RollRecords;
+  layout?: Partial<ShardLayout>;
 }
 
 /**
@@ -311,8 +311,9 @@ export class Store {
   }
 
   #newShard(id: number, record: records.ShardRecord): Shard {
-    const { roll } = this.options;
-    const shard = new Shard(id, record.queue, record, this.number, this.leases, this.writes, roll);
+    const { number, leases, writes } = this;
+    const { layout } = this.options;
+    const shard = new Shard(id, record.queue, record, number, leases, writes, layout);
     this.shards.set(record.queue, shard);
     this.#nextShard = Math.max(this.#nextShard, id + 1);
     return shard;

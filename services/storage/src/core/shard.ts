@@ -48,8 +48,16 @@ export interface StagedAppend {
   answers: Array<[AppendCall, storage.AppendResponse]>;
 }
 
-/** How a commit's jobs are spread over log records; replaced only by the tests that must notice. */
-export type RollRecords = typeof rollRecords;
+/** How a shard lies on the disk; changed only by tests, which must notice. */
+export interface ShardLayout {
+  /** How a commit's jobs are spread over log records. */
+  roll: typeof rollRecords;
+  /** The most stretches of taken jobs that a topic should have. */
+  stretchesMax: number;
+}
+
+// They are in memory, and written whole with every commit that changes them.
+const LAYOUT: ShardLayout = { roll: rollRecords, stretchesMax: 1024 };
 
 /** One ordered log of a queue and the topics that read it. */
 export class Shard {
@@ -61,6 +69,7 @@ export class Shard {
   nextTopic: number;
   /** Undefined while the queue is not configured. */
   config: keeper.QueueConfig | undefined;
+  readonly #layout: ShardLayout;
 
   constructor(
     readonly id: number,
@@ -69,8 +78,9 @@ export class Shard {
     private readonly store: number,
     private readonly table: LeaseTable,
     private readonly writes: WriteBuffer,
-    private readonly roll: RollRecords = rollRecords,
+    layout: Partial<ShardLayout> = {},
   ) {
+    this.#layout = { ...LAYOUT, ...layout };
     this.tail = record.tail;
     this.acceptedAtMs = record.acceptedAtMs;
     this.trimmedTo = record.trimmedTo;
@@ -144,6 +154,8 @@ export class Shard {
       call,
       this.#answer(stage, call),
     ]);
+    for (const topic of this.topics.values())
+      if (topic.taken.ranges > this.#layout.stretchesMax) stage.emptyLog(topic);
     const batches = this.#write(stage, writes.appends);
     const { specials, acceptedAtMs, tail } = stage;
     const { replaced } = stage.room;
@@ -182,7 +194,7 @@ export class Shard {
   #write(stage: Stage, appends: LogEntry[]): JobBatch[] {
     let seq = this.tail;
     const bytesMax = stage.specials.size > 0 ? SPECIAL_RECORD_BYTES_MAX : RECORD_BYTES_MAX;
-    return this.roll(stage.parts, bytesMax).map((parts) => {
+    return this.#layout.roll(stage.parts, bytesMax).map((parts) => {
       const { entry, batch } = encodeRecord(this.id, seq, stage.acceptedAtMs, parts);
       appends.push(entry);
       seq += batch.count;
@@ -335,27 +347,49 @@ class Stage {
     this.state.set(expiryKey(id, expiresAtMs, key), new Uint8Array(0));
   }
 
+  /**
+   * Lets all jobs of this commit leave the log's order for a topic. Where some leave it and the others
+   * wait, each makes a stretch of its own, without end while nobody takes those that wait; so from
+   * some number on all leave it, until the stretches are fewer. They come due at once and in their order.
+   */
+  emptyLog(topic: Topic): void {
+    if (topic.detachedAt !== undefined) return;
+    const gone = new Set(this.specials.get(topic)?.map(({ seq }) => seq));
+    for (const seq of this.room.replaced.get(topic)?.unborn ?? []) gone.add(seq);
+    for (let seq = this.shard.tail; seq < this.tail; seq++)
+      if (!gone.has(seq)) this.#leaveLog(topic, seq, {}, this.acceptedAtMs);
+  }
+
   #special(options: storage.JobOptions, sinceMs: number): void {
+    for (const topic of this.shard.topics.values())
+      if (topic.detachedAt === undefined) this.#leaveLog(topic, this.tail, options, sinceMs);
+  }
+
+  /** `sinceMs`: when the first job of its row was accepted. */
+  #leaveLog(
+    topic: Topic,
+    seq: number,
+    options: Partial<storage.JobOptions>,
+    sinceMs: number,
+  ): void {
     const { acceptedAtMs } = this;
-    for (const topic of this.shard.topics.values()) {
-      if (topic.detachedAt !== undefined) continue;
-      const record = records.EntryRecord.fromPartial({
-        acceptedAtMs,
-        sinceMs: acceptedAtMs,
-        dueAtMs: dueAtMs(options, { acceptedAtMs, sinceMs, delayMs: topic.config.delayMs }),
-        priority: Math.min(options.priority, 9),
-        expiresAtMs: options.expiresAtMs,
-        leaseMs: options.leaseMs,
-        node: options.node,
-        nodeWaitMs: options.nodeWaitMs,
-      });
-      const list = this.specials.get(topic) ?? [];
-      const special = { seq: this.tail, record };
-      list.push(special);
-      this.specials.set(topic, list);
-      for (const [key, value] of scheduleWrites(this.shard.id, topic.id, special, this.#encoder))
-        this.state.set(key, value);
-    }
+    const { priority = 0, expiresAtMs, leaseMs, node, nodeWaitMs } = options;
+    const record = records.EntryRecord.fromPartial({
+      acceptedAtMs,
+      sinceMs: acceptedAtMs,
+      dueAtMs: dueAtMs(options, { acceptedAtMs, sinceMs, delayMs: topic.config.delayMs }),
+      priority: Math.min(priority, 9),
+      expiresAtMs,
+      leaseMs,
+      node,
+      nodeWaitMs,
+    });
+    const list = this.specials.get(topic) ?? [];
+    const special = { seq, record };
+    list.push(special);
+    this.specials.set(topic, list);
+    for (const [key, value] of scheduleWrites(this.shard.id, topic.id, special, this.#encoder))
+      this.state.set(key, value);
   }
 }
 
