@@ -330,6 +330,7 @@ const NO_OPTIONS: Omit<storage.JobOptions, 'index'> = {
   leaseMs: 0,
   node: '',
   nodeWaitMs: 0,
+  batch: '',
 };
 
 function hasAny(options: JobOptions): boolean {

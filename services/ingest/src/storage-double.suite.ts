@@ -53,6 +53,11 @@ export class StorageDouble {
       replay: missing,
       discard: missing,
       verify: missing,
+      openBatch: missing,
+      closeBatch: missing,
+      getBatch: missing,
+      listBatches: missing,
+      abandonBatches: missing,
     });
     this.client = local<typeof definition>(binding);
   }

@@ -5,6 +5,7 @@ import { idempotencyKey } from './core/keys.js';
 import type { AppendCall, Shard, StagedAppend } from './core/shard.js';
 import type { StagedWrites, WriteBuffer } from './core/write-buffer.js';
 import type { Engine } from './engine.js';
+import type { Followers } from './followers.js';
 import type { StoreMetrics } from './metrics.js';
 import type { Results } from './results.js';
 
@@ -20,6 +21,8 @@ export interface CommitterOptions {
   writes: WriteBuffer;
   /** What the outcomes in `writes` are to be told as. */
   results: Results;
+  /** What they count in, and what follows. */
+  followers: Followers;
   shards: () => Iterable<Shard>;
   clock: Clock;
   log: Logger;
@@ -125,7 +128,8 @@ export class Committer {
     this.#busy = false;
     if (this.#calls.length > 0 || (succeeded && this.#durable.length > 0)) this.#schedule();
     else if (!succeeded) this.#later();
-    else if (!this.options.writes.empty || this.#anyDirty()) this.dirty();
+    else if (!this.options.writes.empty || this.options.followers.pending || this.#anyDirty())
+      this.dirty();
     if (!this.#scheduled) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
@@ -151,7 +155,7 @@ export class Committer {
   }
 
   async #commitWith(calls: Array<[Shard, AppendCall]>): Promise<boolean> {
-    const { engine, writes, results, clock, metrics } = this.options;
+    const { engine, writes, results, followers, clock, metrics } = this.options;
     const durable = this.#durable;
     this.#durable = [];
     for (const change of this.#changes.splice(0)) change();
@@ -162,7 +166,9 @@ export class Committer {
       // Between the end of the reading and here, what waited for the same turn may have added more.
       while (results.unread) await results.read();
       // From here to the seal nothing waits: what is told and what it is told of stay together.
-      staged = this.#stage([...calls, ...results.calls()], known, stagedWrites);
+      const following = followers.calls(calls);
+      staged = this.#stage([...calls, ...results.calls(), ...following], known, stagedWrites);
+      followers.write(staged, stagedWrites.state);
       this.#snapshot(staged, stagedWrites);
       const batch = { ...writes.seal(stagedWrites), urgent: calls.length === 0 };
       if (batch.appends.length + batch.state.size + batch.drops.length > 0) {
@@ -176,6 +182,7 @@ export class Committer {
       return code === 'DISK_FULL' && calls.length > 0 ? this.#commitWith([]) : false;
     }
     writes.committed();
+    followers.committed(staged);
     const recovered = this.failing;
     this.failing = false;
     for (const one of staged) this.options.onAppended(one);

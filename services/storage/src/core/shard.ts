@@ -1,6 +1,8 @@
 import { Encoder, keeper, records, storage } from '@malabar/contracts';
 import { BusError, frameOffsets, jobId, toFault } from '@malabar/core';
 import type { Key, LogEntry } from '../engine.js';
+import type { BatchGrowth } from './batch.js';
+import { BatchTable } from './batch-table.js';
 import { expiryKey, idempotencyKey, shardKey, TIME_MAX_MS } from './keys.js';
 import { scheduleWrites } from './lanes.js';
 import type { LeaseTable } from './lease.js';
@@ -34,6 +36,8 @@ export interface StagedAppend {
   acceptedAtMs: number;
   batches: JobBatch[];
   specials: Map<Topic, Special[]>;
+  /** What it adds to batches, by id. */
+  growths: Map<string, BatchGrowth>;
   answers: Array<[AppendCall, storage.AppendResponse]>;
 }
 
@@ -59,6 +63,7 @@ export class Shard {
     private readonly table: LeaseTable,
     private readonly writes: WriteBuffer,
     private readonly roll: RollRecords = rollRecords,
+    readonly batches: BatchTable = new BatchTable(writes),
   ) {
     this.tail = record.tail;
     this.acceptedAtMs = record.acceptedAtMs;
@@ -139,8 +144,8 @@ export class Shard {
       this.#answer(stage, call),
     ]);
     const batches = this.#write(stage, writes.appends);
-    const { specials, acceptedAtMs, tail } = stage;
-    return { shard: this, tail, acceptedAtMs, batches, specials, answers };
+    const { specials, growths, acceptedAtMs, tail } = stage;
+    return { shard: this, tail, acceptedAtMs, batches, specials, growths, answers };
   }
 
   /** The commit that carried the staged append is durable. */
@@ -192,6 +197,7 @@ export class Shard {
 class Stage {
   readonly parts: JobPart[] = [];
   readonly specials = new Map<Topic, Special[]>();
+  readonly growths = new Map<string, BatchGrowth>();
   readonly #encoder = new Encoder();
   tail: number;
 
@@ -273,6 +279,8 @@ class Stage {
       const duplicateOf = this.shard.idOf(holder.acceptedAtMs, holder.seq);
       return { index, duplicateOf, fault: undefined };
     }
+    const notOpen = options?.batch ? this.shard.batches.refusal(options.batch) : undefined;
+    if (notOpen) return { index, duplicateOf: '', fault: toFault(notOpen) };
     const limit = Math.min(this.#room(config.waitingMax), this.#room(options?.maxWaiting ?? 0));
     if (limit < 1) return { index, duplicateOf: '', fault: this.#full() };
     if (key !== '') this.#remember(key, options?.idempotencyWindowMs || IDEMPOTENCY_WINDOW_MS);
@@ -296,8 +304,12 @@ class Stage {
   }
 
   #special(options: storage.JobOptions): void {
+    const growth = this.growths.get(options.batch) ?? { jobs: 0, deliveries: 0 };
+    if (options.batch !== '') this.growths.set(options.batch, growth);
+    growth.jobs++;
     for (const topic of this.shard.topics.values()) {
       if (topic.detachedAt !== undefined) continue;
+      growth.deliveries++;
       const record = records.EntryRecord.fromPartial({
         acceptedAtMs: this.acceptedAtMs,
         sinceMs: this.acceptedAtMs,
@@ -310,6 +322,7 @@ class Stage {
         leaseMs: options.leaseMs,
         node: options.node,
         nodeWaitMs: options.nodeWaitMs,
+        batch: options.batch,
       });
       const list = this.specials.get(topic) ?? [];
       const special = { seq: this.tail, record };
@@ -333,6 +346,7 @@ function isSpecial(options: storage.JobOptions): boolean {
     options.priority > 0 ||
     options.expiresAtMs > 0 ||
     options.leaseMs > 0 ||
-    options.node !== ''
+    options.node !== '' ||
+    options.batch !== ''
   );
 }

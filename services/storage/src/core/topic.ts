@@ -1,4 +1,5 @@
 import { common, keeper, records } from '@malabar/contracts';
+import type { BatchPart } from './batch.js';
 import { attemptKey, type EntryLetter, entryKey, TIME_MAX_MS, topicKey } from './keys.js';
 import type { Entry, LaneScan } from './lane.js';
 import { PRIORITIES } from './lane-row.js';
@@ -326,6 +327,7 @@ export class Topic {
   #done(lease: Lease, outcome: common.Outcome, now: number): void {
     this.#leave(lease);
     this.done++;
+    this.#count(lease.grant.entry?.record, 'open', 'done');
     this.#tell(lease.seq, DONE, () => endingOf(lease, outcome, now));
   }
 
@@ -360,6 +362,7 @@ export class Topic {
     if (exhausted) {
       const refused = outcome.kind === common.OutcomeKind.DEAD;
       this.#bury(lease.seq, record);
+      this.#count(record, 'open', 'dead');
       this.#tell(lease.seq, refused ? FAILED : DEAD, () => endingOf(lease, outcome, now));
       return;
     }
@@ -389,6 +392,20 @@ export class Topic {
     this.writes.tell({ to, topic: this, seq, status, ...ending() });
   }
 
+  /** What a delivery has become counts in its batch, if it has one. */
+  #count(
+    record: records.EntryRecord | undefined,
+    was: BatchPart,
+    is: BatchPart,
+    why = record,
+  ): void {
+    if (record === undefined || record.batch === '') return;
+    const { batch, errorCode: codeBefore } = record;
+    const { errorCode: code = '', error = '' } = why ?? {};
+    const { shard, name: topic } = this;
+    this.writes.count({ batch, was, codeBefore, is, code, error, shard, topic });
+  }
+
   /** The delivery leaves the place that it was leased from. */
   #leave(lease: Lease): void {
     this.dirty = true;
@@ -404,7 +421,9 @@ export class Topic {
     const why = isOver
       ? { errorCode: 'EXPIRED', error: 'it expired before it was delivered' }
       : { errorCode: 'NODE_AWAY', error: `node ${node} was away for ${nodeWaitMs} ms` };
-    this.#discard(entry.seq, { ...entry.record, ...why, sinceMs: now });
+    const record = { ...entry.record, ...why, sinceMs: now };
+    this.#discard(entry.seq, record);
+    this.#count(entry.record, 'open', 'discarded', record);
     this.#tellDiscarded(entry.seq, why, entry.record.attempts);
   }
 
@@ -420,7 +439,9 @@ export class Topic {
   ): void {
     const why = { errorCode: 'DISCARDED', error: error.slice(0, ERROR_SUMMARY) };
     const known = entry ?? dead ?? records.EntryRecord.fromPartial({});
-    this.#discard(seq, { ...known, ...why, sinceMs: now });
+    const record = { ...known, ...why, sinceMs: now };
+    this.#discard(seq, record);
+    this.#count(known, dead === undefined ? 'open' : 'dead', 'discarded', record);
     if (entry !== undefined) this.#lanes.withdraw({ seq, record: entry });
     else if (dead !== undefined) {
       this.writes.delete(this.#key('D', seq));
@@ -463,6 +484,7 @@ export class Topic {
       forgivenCrashes: dead.crashes,
     };
     this.#lanes.add(seq, record, now);
+    this.#count(dead, 'dead', 'open');
     this.dirty = true;
   }
 

@@ -51,6 +51,7 @@ const quietMetrics = {
   staleLeases: () => undefined,
   leasesExpired: () => undefined,
   trimmed: () => undefined,
+  batchEnded: () => undefined,
 };
 
 /** Leases as the store keeps them, with the model listening. */
