@@ -22,6 +22,7 @@ const OPTIONS: readonly (keyof PublishOptions)[] = [
   'priority',
   'headers',
   'traceparent',
+  'batch',
 ];
 /** The largest message that the bus takes is 32 MiB; a job has a head, too. */
 const BODY_BYTES_MAX = 31 * 1024 * 1024;
@@ -46,6 +47,7 @@ export function outgoing(
     headers: { ...options.headers },
     traceParent: options.traceparent ?? '',
     key: options.key ?? '',
+    batch: options.batch ?? '',
     priority: priorityOf(options.priority),
     deliverAtMs: delay === undefined ? 0 : now + milliseconds('delay', delay),
     expiresAtMs: ttl === undefined ? 0 : now + milliseconds('ttl', ttl),

@@ -73,8 +73,11 @@ export class LiveBatch {
 
   /** Whether a job follows the end that it has come to. */
   get isFollowed(): boolean {
-    const { state, on, deliveries, done } = this.batch;
-    if (state === batches.BatchState.ABANDONED) return false;
+    const { state, on, jobs, deliveries, done } = this.batch;
+    const { ABANDONED, EXPIRED } = batches.BatchState;
+    // Opened by a call whose answer was lost: nobody knows of it.
+    const isForgotten = state === EXPIRED && jobs === 0;
+    if (state === ABANDONED || isForgotten) return false;
     return on !== batches.BatchOn.SUCCESS || (state === ENDED && done === deliveries);
   }
 
