@@ -74,13 +74,19 @@ test('from the Redis port: open, push into two queues, close, and the totals fol
   const id = String(await socket.ask('BATCHOPEN', 'done', 'it is over', 'HEADER', 'user', '7'));
   await socket.ask('ADDJOB', 'photos', 'p1', '0', 'BATCH', id);
   await socket.ask('ADDJOB', 'mails', 'no', '0', 'BATCH', id);
+  const pushed = await fetch(`http://127.0.0.1:${bus.ports.http}/v1/queues/mails/jobs`, {
+    method: 'POST',
+    headers: { 'Malabar-Batch': id },
+    body: 'by HTTP',
+  });
+  expect(pushed.status).toBe(201);
   const outsider = await socket.ask('ADDJOB', 'mails', 'x', '0', 'BATCH', 'nonsense');
   expect(String(outsider)).toMatch(/batch 'nonsense' has ended or was never opened/);
   await socket.ask('BATCHCLOSE', id);
   await eventually(() => expect(followersOf(id)).toHaveLength(1));
   expect(followersOf(id)[0]).toMatchObject({
     body: 'it is over',
-    totals: { state: 'ended', jobs: 2, deliveries: 3, done: 2, dead: 1, discarded: 0 },
+    totals: { state: 'ended', jobs: 3, deliveries: 4, done: 3, dead: 1, discarded: 0 },
   });
   expect(consumer.batchesSeen.has(id)).toBe(true);
   const shown = (await socket.ask('BATCHSHOW', id)) as unknown[];

@@ -175,6 +175,7 @@ export function storageRules(systemOf: SystemOf): Rules<storage.StorageServiceDe
     replay: ofQueue(OPERATOR),
     discard: ofQueue(OPERATOR),
     verify: ofQueue(VIEWER),
+    // Producers open and close through ingest.
     openBatch: 'internal',
     closeBatch: 'internal',
     // A batch belongs to the system of the queue that gets the job behind it.

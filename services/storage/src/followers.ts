@@ -54,7 +54,7 @@ export class Followers {
       options.metrics.batchEnded(batch.state);
       const { id, thenQueue: queue, thenFault } = batch;
       if (thenFault)
-        options.log.error({ batch: id, queue, ...thenFault }, 'nothing follows a batch');
+        options.log.warn({ batch: id, queue, ...thenFault }, 'nothing follows a batch');
     }
     batches.committed(growthsOf(staged));
   }

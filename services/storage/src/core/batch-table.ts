@@ -54,7 +54,10 @@ export class BatchTable {
 
   /** Takes in what the disk holds. */
   load(record: records.BatchRecord): void {
-    this.#add(new LiveBatch(record));
+    const loaded = new LiveBatch(record);
+    this.#add(loaded);
+    // It was to end with the commit behind its last one.
+    if (loaded.isOver) this.#changed.add(loaded);
   }
 
   /** Throws BUSY if too many are open. */
@@ -139,10 +142,12 @@ export class BatchTable {
   }
 
   #count(end: BatchEnd): void {
-    const found = this.#live.get(end.batch);
-    if (found === undefined) return;
-    found.count(end, this.queueOf(end.shard));
-    this.#changed.add(found);
+    const live = this.#live.get(end.batch);
+    live?.count(end, this.queueOf(end.shard));
+    if (live !== undefined) this.#changed.add(live);
+    // One that was cut short in this commit says what this commit makes true.
+    const cut = this.#ended.get(end.batch);
+    if (cut !== undefined && cut.batch.state !== ENDED) cut.count(end, this.queueOf(end.shard));
   }
 
   #end(ended: LiveBatch, state: batches.BatchState, now: number): void {

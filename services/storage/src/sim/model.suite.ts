@@ -2,6 +2,7 @@ import { common, keeper, records, type storage } from '@malabar/contracts';
 import { jobId } from '@malabar/core';
 import { readU16, readU48, SURVIVOR_SEQ_AT } from '../core/keys.js';
 import type { WriteBatch } from '../engine.js';
+import { BatchModel } from './batch-model.suite.js';
 import { Bus } from './bus.suite.js';
 import {
   bodiesOf,
@@ -42,6 +43,11 @@ interface Sealed {
 export class Model extends Bus {
   readonly jobs = new Map<string, ModelJob>();
   readonly offers = new Map<string, Offer>();
+  readonly batches = new BatchModel({
+    fail: (message) => this.fail(message),
+    saw: (what, count) => this.saw(what, count),
+    now: () => this.view.now(),
+  });
   /** Leases that are current. */
   live = new Map<number, ModelLease>();
   /** Every lease of this life of the store. */
@@ -97,6 +103,7 @@ export class Model extends Bus {
       const attached = [...topics].filter(([, attached]) => attached).map(([topic]) => topic);
       if (queue) this.#accepted(queue, attached, entry.firstSeq, entry.bytes);
     }
+    this.batches.applied(sealed.batch);
     for (const { shard, firstSeq } of sealed.batch.drops) this.#dropped(shard, firstSeq);
     for (const [key, value] of sealed.batch.state)
       if (value === undefined && key[0] === 'J') this.#survivorGone(key);
@@ -164,6 +171,8 @@ export class Model extends Bus {
       delivery.durable = delivery.kept;
     }
     if (options?.idempotencyKey) this.#remember(queue, job, options);
+    if (options?.batch) this.batches.joined(job);
+    this.batches.accepted(body);
   }
 
   #remember(queue: ModelQueue, job: ModelJob, options: storage.JobOptions): void {

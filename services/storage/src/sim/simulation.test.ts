@@ -7,6 +7,10 @@ const SEED = process.env.SIM_SEED;
 
 const MUST_HAPPEN = [
   'appends refused',
+  'batches ABANDONED',
+  'batches ENDED',
+  'batches EXPIRED',
+  'batches followed',
   'changes lost in a crash',
   'commits refused',
   'crashes',
@@ -20,8 +24,10 @@ const MUST_HAPPEN = [
   'fetched leases ended by the store',
   'fresh jobs leased',
   'jobs for a topic that came later',
+  'jobs in batches',
   'jobs of one node leased',
   'jobs refused by a limit',
+  'jobs refused by an ended batch',
   'leases expired',
   'leases fetched',
   'leases lost in a crash',

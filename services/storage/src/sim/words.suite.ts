@@ -132,7 +132,9 @@ export const lives = (kept: Kept | undefined): boolean =>
 export const isSpecial = (options: storage.JobOptions): boolean =>
   [options.deliverAtMs, options.expiresAtMs, options.priority, options.leaseMs].some(
     (n) => n > 0,
-  ) || options.node !== '';
+  ) ||
+  options.node !== '' ||
+  options.batch !== '';
 
 /** The node that alone gets a delivery; empty for any. */
 export const nodeOf = ({ late, job }: ModelDelivery): string =>
