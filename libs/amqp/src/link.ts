@@ -37,6 +37,7 @@ export function createAmqpLink(options: AmqpLinkOptions): AmqpLink {
   const { endpoint, name, clock, random } = options;
   const stopping = new AbortController();
   let open: AmqpConnection | undefined;
+  let opening = false;
   let ready: AmqpConnection | undefined;
   let reason = NOT_YET;
   let connections = 0;
@@ -44,7 +45,10 @@ export function createAmqpLink(options: AmqpLinkOptions): AmqpLink {
 
   /** One connection from its beginning to its end; resolves to why it ended. */
   async function use(): Promise<string> {
-    const connection = await AmqpConnection.open(endpoint, name);
+    opening = true;
+    const connection = await AmqpConnection.open(endpoint, name).finally(() => {
+      opening = false;
+    });
     open = connection;
     try {
       if (stopping.signal.aborted) return 'closed';
@@ -94,7 +98,8 @@ export function createAmqpLink(options: AmqpLinkOptions): AmqpLink {
     async close() {
       stopping.abort();
       await open?.close();
-      await running;
+      // One that is just being made is closed when it is there; nobody has to wait for that.
+      if (!opening) await running;
     },
   };
 }

@@ -214,7 +214,8 @@ export class Browser {
   ): Promise<[common.DeliveryState, records.EntryRecord | undefined]> {
     if (memory === 'ready') return [DeliveryState.READY, undefined];
     if (memory === 'unmatured') return [DeliveryState.SCHEDULED, undefined];
-    if (memory === 'leased') return [DeliveryState.LEASED, topic.leaseOf(seq)?.grant.entry?.record];
+    if (memory === 'leased')
+      return [DeliveryState.LEASED, topic.leases.find(seq)?.grant.entry?.record];
     const scheduled = await this.#scheduledEntry(topic, seq);
     if (scheduled !== undefined) {
       const due = scheduled.dueAtMs <= this.store.options.clock.now();
@@ -279,7 +280,7 @@ function describe(
   acceptedAtMs: number,
   entry: records.EntryRecord | undefined,
 ): storage.Delivery {
-  const lease = state === DeliveryState.LEASED ? topic.leaseOf(seq) : undefined;
+  const lease = state === DeliveryState.LEASED ? topic.leases.find(seq) : undefined;
   const waits = state === DeliveryState.READY || state === DeliveryState.SCHEDULED;
   return storage.Delivery.fromPartial({
     jobId: shard.idOf(acceptedAtMs, seq),
@@ -295,7 +296,7 @@ function describe(
     error: entry?.error ?? '',
     consumer: lease?.grant.holder.name ?? '',
     node: entry?.node ?? '',
-    nodeAway: waits && entry !== undefined && entry.node !== '' && topic.isAway(entry.node),
+    nodeAway: waits && entry !== undefined && entry.node !== '' && topic.nodes.isAway(entry.node),
   });
 }
 
@@ -324,7 +325,7 @@ function walkLog(topic: Topic, kind: 'ready' | 'unmatured', from: number, limit:
 
 function walkLeased(topic: Topic, cursor: string, limit: number): Step {
   const from = numberIn(cursor || '0');
-  const leases = [...topic.leases.values()]
+  const leases = [...topic.leases]
     .filter((lease) => lease.seq >= from)
     .sort((a, b) => a.seq - b.seq);
   const page = leases.slice(0, limit);

@@ -76,7 +76,7 @@ export class Delivery {
     this.#sessions.configured();
     const now = this.store.options.clock.now();
     for (const shard of this.store.shards.values())
-      for (const topic of shard.topics.values()) topic.nodesKnown(now);
+      for (const topic of shard.topics.values()) topic.nodes.known(now);
     this.#touchWaiting();
     this.pumpAll();
   }
@@ -117,7 +117,7 @@ export class Delivery {
     const now = this.store.options.clock.now();
     for (const shard of this.store.shards.values())
       for (const topic of shard.topics.values())
-        for (const lease of topic.expired(now)) this.#expire(lease, now);
+        for (const lease of topic.leases.expired(now)) this.#expire(lease, now);
   }
 
   close(): void {

@@ -101,9 +101,9 @@ test('it says for whom it waits', async () => {
   const later = { deliverAtMs: bus.clock.now() + 60_000, nodeWaitMs: 0 };
   await bus.append('q', 'free', job('a', 'n1'), job('b', 'n2', later), job('c', 'n2'));
   const { topics } = bus.store.shard('q');
-  expect(topics.get('t')?.nodesAway).toEqual(['n1', 'n2']);
+  expect(topics.get('t')?.nodes.away).toEqual(['n1', 'n2']);
   const two = await at(bus, 'n2', 0);
-  expect(topics.get('t')?.nodesAway).toEqual(['n1']);
+  expect(topics.get('t')?.nodes.away).toEqual(['n1']);
   const said = (await bus.list('q', 't', READY, 2)).map(({ job, node, nodeAway }) => [
     Buffer.from(job?.body ?? '').toString(),
     node,

@@ -35,7 +35,7 @@ async function* replayDead(
   topic: Topic,
   request: storage.ReplayRequest,
 ): AsyncGenerator<storage.ReplayResponse> {
-  const total = request.jobIds.length > 0 ? request.jobIds.length : topic.dead;
+  const total = request.jobIds.length > 0 ? request.jobIds.length : topic.counts().dead;
   const batches =
     request.jobIds.length > 0
       ? named(store, browser, topic, request.jobIds)

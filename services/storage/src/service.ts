@@ -129,7 +129,7 @@ function queueStats(store: Store, queue: string): storage.QueueStats[] {
       paused: topic.config.paused,
       detached: topic.detachedAt !== undefined,
       dispatchers: store.delivery.subscriberCount(topic),
-      nodesAway: topic.nodesAway,
+      nodesAway: topic.nodes.away,
     })),
   }));
 }

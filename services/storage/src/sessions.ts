@@ -146,7 +146,7 @@ export class Sessions {
       const topic = this.options.findTopic(subscriber.queue, subscriber.topicName);
       subscriber.topic = topic;
       this.#byTopic.set(topic, [...this.of(topic), subscriber]);
-      if (subscriber.node !== '') topic.nodeCame(subscriber.node);
+      if (subscriber.node !== '') topic.nodes.came(subscriber.node);
       this.#divide(topic);
       this.options.touch(topic);
     } catch (error) {
@@ -160,7 +160,7 @@ export class Sessions {
     const before = this.of(topic);
     const rest = before.filter((one) => one !== subscriber);
     if (rest.length < before.length && subscriber.node !== '')
-      topic.nodeLeft(subscriber.node, this.options.now());
+      topic.nodes.left(subscriber.node, this.options.now());
     if (rest.length > 0) this.#byTopic.set(topic, rest);
     else this.#byTopic.delete(topic);
     this.#divide(topic);

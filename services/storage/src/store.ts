@@ -7,7 +7,7 @@ import { after, nodeIn, readU16, storeKey, topicKey, topicPrefix } from './core/
 import type { Lease, LeaseTable } from './core/lease.js';
 import { decodeRecord } from './core/log-record.js';
 import { isWanted } from './core/result.js';
-import { type AppendCall, type RollRecords, Shard, type StagedAppend } from './core/shard.js';
+import { type AppendCall, Shard, type ShardLayout, type StagedAppend } from './core/shard.js';
 import type { Topic } from './core/topic.js';
 import { type Page, WriteBuffer } from './core/write-buffer.js';
 import { Delivery } from './delivery.js';
@@ -36,7 +36,7 @@ export interface StoreOptions {
   cacheBytes: number;
   /** Another owner has taken the engine. */
   onFenced?: (error: Error) => void;
-  roll?: RollRecords;
+  layout?: Partial<ShardLayout>;
 }
 
 /**
@@ -246,7 +246,7 @@ export class Store {
 
   /** Ends the leases of one run from `lease` on, up to lease id `end`; returns how many. */
   #settleRun(lease: Lease, end: number): number {
-    const { grant, seq } = lease;
+    const { grant } = lease;
     const { topic } = grant;
     this.delivery.touch(topic);
     if (grant.entry !== undefined || isWanted(topic, keeper.ResultStatus.DONE)) {
@@ -254,16 +254,7 @@ export class Store {
       topic.settle(lease, done, this.options.clock.now(), this.options.random);
       return 1;
     }
-    let count = 0;
-    const last = Math.min(end, grant.firstLeaseId + grant.count);
-    for (let id = lease.id; id < last && this.currentLease(id)?.grant === grant; id++) {
-      this.leases.leases.delete(id);
-      topic.leases.delete(id);
-      count++;
-    }
-    grant.holder.leased -= count;
-    topic.doneRun(seq, count);
-    return count;
+    return topic.doneRun(lease, end);
   }
 
   #appended(staged: StagedAppend): void {
@@ -339,8 +330,8 @@ export class Store {
 
   #newShard(id: number, record: records.ShardRecord): Shard {
     const { number, leases, writes, batches } = this;
-    const { roll } = this.options;
-    const shard = new Shard(id, record.queue, record, number, leases, writes, roll, batches);
+    const { layout } = this.options;
+    const shard = new Shard(id, record.queue, record, number, leases, writes, layout, batches);
     this.shards.set(record.queue, shard);
     this.#nextShard = Math.max(this.#nextShard, id + 1);
     return shard;

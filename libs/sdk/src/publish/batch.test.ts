@@ -24,7 +24,7 @@ test.each([
   [{ next: { event: 'a b' } }, /event/],
   [{ next: { event: 'done' }, on: 'never' }, /neither 'always' nor 'success'/],
   [{ next: { event: 'done' }, expires: 5 }, /expires: 5 is not a duration/],
-  [{ next: { event: 'done' }, then: 1 }, /then/],
+  [{ next: { event: 'done' }, queue: 'x' }, /queue/],
 ])('%j is refused by name', (options, reason) => {
   expect(() => batchRequest(options as unknown as BatchOptions)).toThrow(reason);
 });

@@ -2,9 +2,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { RABBITMQ } from '../packages.js';
+import { run } from '../run.js';
 import { type Server, spawnServer } from '../server.js';
 import { freePort, tempDir } from '../workspace.js';
 
+const CONTROL = '/usr/lib/rabbitmq/bin/rabbitmqctl';
+const NODE = 'test@localhost';
 /** What a client says first, and what a server answers with first: a method frame of channel 0. */
 const GREETING = 'AMQP\u0000\u0000\u0009\u0001';
 const METHOD_FRAME = 1;
@@ -29,6 +32,8 @@ export interface RabbitmqServer extends Server {
   dir: string;
   /** Where its Erlang node is registered. */
   epmdPort: number;
+  /** Runs rabbitmqctl, which takes seconds; what it printed. Throws unless it ends with 0. */
+  control(...args: string[]): Promise<string>;
 }
 
 /**
@@ -49,9 +54,10 @@ export async function rabbitmqServer(options: RabbitmqOptions = {}): Promise<Rab
     'disk_free_limit.absolute = 1MB',
     ...settings,
   ]);
+  const env = await environment(dir, epmd.port);
   const server = await spawnServer({
     command: RABBITMQ,
-    env: await environment(dir, epmd.port),
+    env,
     cwd: dir,
     ready: () => greets(port),
     readyTimeoutMs: 60_000,
@@ -71,6 +77,11 @@ export async function rabbitmqServer(options: RabbitmqOptions = {}): Promise<Rab
     password,
     dir,
     epmdPort: epmd.port,
+    async control(...args) {
+      const { code, stdout, stderr } = await run(CONTROL, ['-n', NODE, ...args], { env });
+      if (code !== 0) throw new Error(`rabbitmqctl ${args.join(' ')}: ${stderr || stdout}`);
+      return stdout;
+    },
     async stop() {
       await server.stop();
       await exited;
@@ -102,7 +113,7 @@ async function environment(dir: string, epmdPort: number): Promise<Record<string
     HOME: dir,
     ERL_EPMD_PORT: `${epmdPort}`,
     ERL_EPMD_ADDRESS: '127.0.0.1',
-    RABBITMQ_NODENAME: 'test@localhost',
+    RABBITMQ_NODENAME: NODE,
     RABBITMQ_DIST_PORT: `${await freePort()}`,
     RABBITMQ_MNESIA_BASE: join(dir, 'mnesia'),
     RABBITMQ_LOG_BASE: dir,

@@ -220,6 +220,24 @@ needs(describe, await packages.rabbitmq())('an exchange of RabbitMQ', () => {
     expect(verdict).toMatchObject({ kind: RETRY, errorCode: 'TIMEOUT', blocks: true });
   });
 
+  test('while RabbitMQ is short of disk nothing is delivered, and what was on its way times out', async () => {
+    const peer = await connection();
+    await peer.queue('alarm');
+    const target = targetOf({ routingKey: 'alarm' });
+    expect(await deliver(target, job('x'))).toMatchObject({ kind: DONE });
+    await server.control('set_disk_free_limit', '100000GB');
+    const late = await target.deliver(attemptOf({ timeoutMs: 500 }));
+    expect(late).toMatchObject({ kind: RETRY, errorCode: 'TIMEOUT' });
+    expect(await target.deliver(attemptOf())).toMatchObject({
+      kind: RELEASE,
+      error: 'RabbitMQ takes no messages now: low on disk',
+    });
+    await server.control('set_disk_free_limit', '1MB');
+    await eventually(async () =>
+      expect(await target.deliver(attemptOf())).toMatchObject({ kind: DONE }),
+    );
+  });
+
   test('across kill -9 every delivery that is done is in the queue, and the others are told apart', async () => {
     const peer = await connection();
     await peer.queue('across');

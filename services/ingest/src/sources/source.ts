@@ -1,11 +1,12 @@
 import {
   type AmqpBinding,
-  type AmqpConnection,
+  AmqpConnection,
   type AmqpExchange,
   AmqpFailure,
   type AmqpLink,
   type AmqpMessage,
   type AmqpProperties,
+  type AmqpPublisher,
   addressOf,
   createAmqpLink,
 } from '@malabar/amqp';
@@ -129,8 +130,7 @@ export class RabbitmqSource {
     await connection.queue(poison);
     if (exchange !== undefined) await connection.bind(from, exchange.name, bindings);
     await this.#unbind(connection);
-    const publisher = await connection.publisher();
-    const session = this.#newSession(connection, (aside) => publisher.publish(aside));
+    const session = this.#newSession(connection, this.#aside(connection));
     this.#session = session;
     session.consume(
       await connection.consume({
@@ -139,6 +139,27 @@ export class RabbitmqSource {
         onMessage: (message) => session.take(message),
       }),
     );
+  }
+
+  /**
+   * Publishes over a connection of its own, made when there is something to put aside: while RabbitMQ is
+   * short of memory or disk it reads nothing more from who has published, acknowledgements included.
+   */
+  #aside(consuming: AmqpConnection): (aside: ReturnType<typeof asideOf>) => Promise<void> {
+    const { node } = this.#context;
+    const { name, server } = this.config;
+    const open = async (): Promise<AmqpPublisher> => {
+      const title = `malabar ${node}, poison of source ${name}`;
+      const connection = await AmqpConnection.open(server as keeper.RabbitmqServer, title);
+      void consuming.ended.then(() => connection.close());
+      void connection.ended.then((reason) => consuming.fail(reason));
+      return connection.publisher();
+    };
+    let publisher: Promise<AmqpPublisher> | undefined;
+    return async (aside) => {
+      publisher ??= open();
+      await (await publisher).publish(aside);
+    };
   }
 
   async #unbind(connection: AmqpConnection): Promise<void> {

@@ -395,6 +395,26 @@ needs(describe, await packages.rabbitmq())('sources', () => {
     await eventually(() => expect(rig.storage.bodies()).toEqual(['under way', 'later']));
   });
 
+  test('while RabbitMQ is short of disk jobs are made on, and poison waits without holding them up', async () => {
+    const source = sourceConfig(server, { name: 'alarm', body: Body.JSON, prefetch: 10 });
+    const peer = await connectPeer(server);
+    await peer.connection.queue(source.from);
+    const bodies = Array.from({ length: 200 }, (_, n) => `${n}`);
+    for (const body of ['no json', ...bodies]) await peer.publish('', source.from, body);
+    await server.control('set_disk_free_limit', '100000GB');
+    const rig = await startRig({ sources: [source] });
+    await eventually(() => expect(rig.storage.bodies()).toEqual(bodies), PATIENCE);
+    await eventually(() =>
+      expect(figuresOf(rig, 'alarm')).toMatchObject({ acknowledged: 200, refused: 0, held: 1 }),
+    );
+    await server.control('set_disk_free_limit', '1MB');
+    await eventually(
+      () => expect(figuresOf(rig, 'alarm')).toMatchObject({ refused: 1, held: 0 }),
+      PATIENCE,
+    );
+    expect(await peer.count(source.poison)).toBe(1);
+  });
+
   test('when RabbitMQ is killed while it is published to, every confirmed message becomes a job', async () => {
     const source = sourceConfig(server, {
       name: 'killed',

@@ -7,6 +7,19 @@ const UNKNOWN = Infinity;
 
 type EndOf = (record: records.EntryRecord) => number;
 
+/** Which nodes are there. */
+export interface Presence {
+  /** Somebody of the node has subscribed. */
+  came(node: string): void;
+  /** Somebody of the node is subscribed no more. */
+  left(node: string, now: number): void;
+  /** Whoever is there has subscribed by now, as far as he could: the others are away from now on. */
+  known(now: number): void;
+  isAway(node: string): boolean;
+  /** Nodes that are away while something waits for them. */
+  readonly away: string[];
+}
+
 /** The deliveries that are for one node only. */
 interface NodeRow {
   readonly row: LaneRow;
@@ -20,7 +33,7 @@ interface NodeRow {
  * The lanes of one topic for each node that some of its deliveries are for, and which nodes are there.
  * Memory knows only nodes that are there or have something waiting.
  */
-export class NodeRows {
+export class NodeRows implements Presence {
   readonly #rows = new Map<string, NodeRow>();
   /** Subscribers of each node. */
   readonly #there = new Map<string, number>();
@@ -59,7 +72,6 @@ export class NodeRows {
     if (known !== undefined && --known.size === 0) this.#rows.delete(node);
   }
 
-  /** Somebody of the node has subscribed. */
   came(node: string): void {
     this.#there.set(node, (this.#there.get(node) ?? 0) + 1);
     this.#sees(node, undefined);
@@ -71,7 +83,6 @@ export class NodeRows {
     else if (this.#there.delete(node)) this.#sees(node, now);
   }
 
-  /** Whoever is there has subscribed by now, as far as he could: the others are away from now on. */
   known(now: number): void {
     for (const [node, { awaySinceMs }] of this.#rows)
       if (awaySinceMs === UNKNOWN) this.#sees(node, this.#there.has(node) ? undefined : now);
@@ -81,7 +92,6 @@ export class NodeRows {
     return !this.#there.has(node);
   }
 
-  /** Nodes that are away while something waits for them. */
   get away(): string[] {
     return [...this.#rows.keys()].filter((node) => this.isAway(node)).sort();
   }

@@ -41,8 +41,16 @@ export interface StagedAppend {
   answers: Array<[AppendCall, storage.AppendResponse]>;
 }
 
-/** How a commit's jobs are spread over log records; replaced only by the tests that must notice. */
-export type RollRecords = typeof rollRecords;
+/** How a shard lies on the disk; changed only by tests, which must notice. */
+export interface ShardLayout {
+  /** How a commit's jobs are spread over log records. */
+  roll: typeof rollRecords;
+  /** The most stretches of taken jobs that a topic should have. */
+  stretchesMax: number;
+}
+
+// They are in memory, and written whole with every commit that changes them.
+const LAYOUT: ShardLayout = { roll: rollRecords, stretchesMax: 1024 };
 
 /** One ordered log of a queue and the topics that read it. */
 export class Shard {
@@ -54,6 +62,7 @@ export class Shard {
   nextTopic: number;
   /** Undefined while the queue is not configured. */
   config: keeper.QueueConfig | undefined;
+  readonly #layout: ShardLayout;
 
   constructor(
     readonly id: number,
@@ -62,9 +71,10 @@ export class Shard {
     private readonly store: number,
     private readonly table: LeaseTable,
     private readonly writes: WriteBuffer,
-    private readonly roll: RollRecords = rollRecords,
+    layout: Partial<ShardLayout> = {},
     readonly batches: BatchTable = new BatchTable(writes),
   ) {
+    this.#layout = { ...LAYOUT, ...layout };
     this.tail = record.tail;
     this.acceptedAtMs = record.acceptedAtMs;
     this.trimmedTo = record.trimmedTo;
@@ -143,6 +153,8 @@ export class Shard {
       call,
       this.#answer(stage, call),
     ]);
+    for (const topic of this.topics.values())
+      if (topic.taken.ranges > this.#layout.stretchesMax) stage.emptyLog(topic);
     const batches = this.#write(stage, writes.appends);
     const { specials, growths, acceptedAtMs, tail } = stage;
     return { shard: this, tail, acceptedAtMs, batches, specials, growths, answers };
@@ -179,7 +191,7 @@ export class Shard {
   #write(stage: Stage, appends: LogEntry[]): JobBatch[] {
     let seq = this.tail;
     const bytesMax = stage.specials.size > 0 ? SPECIAL_RECORD_BYTES_MAX : RECORD_BYTES_MAX;
-    return this.roll(stage.parts, bytesMax).map((parts) => {
+    return this.#layout.roll(stage.parts, bytesMax).map((parts) => {
       const { entry, batch } = encodeRecord(this.id, seq, stage.acceptedAtMs, parts);
       appends.push(entry);
       seq += batch.count;
@@ -303,34 +315,53 @@ class Stage {
     this.state.set(expiryKey(id, expiresAtMs, key), new Uint8Array(0));
   }
 
+  /**
+   * Lets all jobs of this commit leave the log's order for a topic. Where some leave it and the others
+   * wait, each makes a stretch of its own, without end while nobody takes those that wait; so from
+   * some number on all leave it, until the stretches are fewer. They come due at once and in their order.
+   */
+  emptyLog(topic: Topic): void {
+    if (topic.detachedAt !== undefined) return;
+    const gone = new Set(this.specials.get(topic)?.map(({ seq }) => seq));
+    for (let seq = this.shard.tail; seq < this.tail; seq++)
+      if (!gone.has(seq)) this.#leaveLog(topic, seq, {});
+  }
+
   #special(options: storage.JobOptions): void {
-    const growth = this.growths.get(options.batch) ?? { jobs: 0, deliveries: 0 };
-    if (options.batch !== '') this.growths.set(options.batch, growth);
-    growth.jobs++;
-    for (const topic of this.shard.topics.values()) {
-      if (topic.detachedAt !== undefined) continue;
-      growth.deliveries++;
-      const record = records.EntryRecord.fromPartial({
-        acceptedAtMs: this.acceptedAtMs,
-        sinceMs: this.acceptedAtMs,
-        dueAtMs: Math.min(
-          Math.max(options.deliverAtMs, this.acceptedAtMs + topic.config.delayMs),
-          TIME_MAX_MS,
-        ),
-        priority: Math.min(options.priority, 9),
-        expiresAtMs: options.expiresAtMs,
-        leaseMs: options.leaseMs,
-        node: options.node,
-        nodeWaitMs: options.nodeWaitMs,
-        batch: options.batch,
-      });
-      const list = this.specials.get(topic) ?? [];
-      const special = { seq: this.tail, record };
-      list.push(special);
-      this.specials.set(topic, list);
-      for (const [key, value] of scheduleWrites(this.shard.id, topic.id, special, this.#encoder))
-        this.state.set(key, value);
-    }
+    const topics = [...this.shard.topics.values()].filter((one) => one.detachedAt === undefined);
+    for (const topic of topics) this.#leaveLog(topic, this.tail, options);
+    if (options.batch !== '') this.#grow(options.batch, topics.length);
+  }
+
+  #grow(batch: string, deliveries: number): void {
+    const before = this.growths.get(batch) ?? { jobs: 0, deliveries: 0 };
+    this.growths.set(batch, {
+      jobs: before.jobs + 1,
+      deliveries: before.deliveries + deliveries,
+    });
+  }
+
+  #leaveLog(topic: Topic, seq: number, options: Partial<storage.JobOptions>): void {
+    const { deliverAtMs = 0, priority = 0, expiresAtMs, leaseMs } = options;
+    const { node, nodeWaitMs, batch } = options;
+    const dueAtMs = Math.max(deliverAtMs, this.acceptedAtMs + topic.config.delayMs);
+    const record = records.EntryRecord.fromPartial({
+      acceptedAtMs: this.acceptedAtMs,
+      sinceMs: this.acceptedAtMs,
+      dueAtMs: Math.min(dueAtMs, TIME_MAX_MS),
+      priority: Math.min(priority, 9),
+      expiresAtMs,
+      leaseMs,
+      node,
+      nodeWaitMs,
+      batch,
+    });
+    const list = this.specials.get(topic) ?? [];
+    const special = { seq, record };
+    list.push(special);
+    this.specials.set(topic, list);
+    for (const [key, value] of scheduleWrites(this.shard.id, topic.id, special, this.#encoder))
+      this.state.set(key, value);
   }
 }
 

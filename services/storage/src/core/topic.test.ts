@@ -55,7 +55,7 @@ class TopicWorld {
   }
 
   settle(seq: number, kind: common.OutcomeKind, more: Partial<common.Outcome> = {}): void {
-    const lease = this.topic.leaseOf(seq) as Lease;
+    const lease = this.topic.leases.find(seq) as Lease;
     const outcome = common.Outcome.fromPartial({ leaseId: lease.id, kind, ...more });
     this.topic.settle(lease, outcome, this.now, () => 0.5);
     this.topic.advance(this.now);
@@ -201,11 +201,11 @@ test('the age of a job that was never read is not taken for endless', () => {
 test('extending a lease starts it anew', () => {
   const world = new TopicWorld({ timeoutMs: 5_000 }).append(2);
   world.lease(2);
-  const lease = world.topic.leaseOf(0) as Lease;
+  const lease = world.topic.leases.find(0) as Lease;
   world.pass(19_000);
   world.settle(0, EXTEND);
   world.pass(1_500);
-  expect(world.topic.expired(world.now).map(({ seq }) => seq)).toEqual([1]);
+  expect(world.topic.leases.expired(world.now).map(({ seq }) => seq)).toEqual([1]);
   expect(lease.deadlineMs).toBe(NOW + 19_000 + 20_000);
 });
 
@@ -214,9 +214,19 @@ test('leases of different lengths expire each in its time', () => {
   world.topic.lease(world.holder, 1, NOW, 9_000);
   world.topic.lease(world.holder, 1, NOW, 1_000);
   world.lease(1);
-  expect(world.topic.expired(NOW + 999)).toEqual([]);
-  expect(world.topic.expired(NOW + 1_000).map(({ seq }) => seq)).toEqual([1]);
-  expect(world.topic.expired(NOW + 9_000)).toHaveLength(2);
+  expect(world.topic.leases.expired(NOW + 999)).toEqual([]);
+  expect(world.topic.leases.expired(NOW + 1_000).map(({ seq }) => seq)).toEqual([1]);
+  expect(world.topic.leases.expired(NOW + 9_000)).toHaveLength(2);
+});
+
+test('leases that a topic grants after a change of its target expire each in its time', () => {
+  const world = new TopicWorld({ timeoutMs: 5_000 }).append(2);
+  world.lease(1);
+  world.topic.reconfigure(
+    document('t', { timeoutMs: 5_000, target: { $case: 'pull', value: {} } }),
+  );
+  world.lease(1);
+  expect(world.topic.leases.expired(NOW + 5_000).map(({ seq }) => seq)).toEqual([1]);
 });
 
 test('a fetching consumer gets the lease time that the job asks for, a stream the topic its own', () => {

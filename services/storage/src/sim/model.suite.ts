@@ -103,6 +103,8 @@ export class Model extends Bus {
       const attached = [...topics].filter(([, attached]) => attached).map(([topic]) => topic);
       if (queue) this.#accepted(queue, attached, entry.firstSeq, entry.bytes);
     }
+    for (const [key, value] of sealed.batch.state)
+      if (value !== undefined && key[0] === 'S') this.#leftLog(key);
     this.batches.applied(sealed.batch);
     for (const { shard, firstSeq } of sealed.batch.drops) this.#dropped(shard, firstSeq);
     for (const [key, value] of sealed.batch.state)
@@ -173,6 +175,17 @@ export class Model extends Bus {
     if (options?.idempotencyKey) this.#remember(queue, job, options);
     if (options?.batch) this.batches.joined(job);
     this.batches.accepted(body);
+  }
+
+  /** A topic whose log is full of holes may let any job leave it when it comes. */
+  #leftLog(key: string): void {
+    const delivery = this.at(key);
+    if (delivery === undefined || delivery.kept.entry || delivery.kept.attempts > 0) return;
+    this.saw('plain jobs that leave the log');
+    const { job, topic } = delivery;
+    const dueAtMs = job.acceptedAtMs + topic.config.delayMs;
+    delivery.kept = { ...delivery.kept, entry: true, dueAtMs };
+    delivery.durable = delivery.kept;
   }
 
   #remember(queue: ModelQueue, job: ModelJob, options: storage.JobOptions): void {

@@ -3,6 +3,7 @@ import type { BatchTable } from '../core/batch-table.js';
 import { Lanes } from '../core/lanes.js';
 import { rollRecords } from '../core/log-record.js';
 import { NodeRows } from '../core/node-rows.js';
+import { Reading } from '../core/reading.js';
 import { Topic } from '../core/topic.js';
 import type { Engine, WriteBatch } from '../engine.js';
 import type { Store } from '../store.js';
@@ -89,15 +90,17 @@ function changingTopics(change: (record: records.TopicRecord) => records.TopicRe
   });
 }
 
-function replacing<K extends 'snapshot' | 'releaseAll' | 'replay' | 'attach'>(
+/** What all stores share, with one method of it replaced. */
+function replacing<T extends object, K extends keyof T>(
+  prototype: T,
   method: K,
-  replace: (original: Topic[K]) => Topic[K],
+  replace: (original: T[K]) => T[K],
 ): () => () => void {
   return () => {
-    const original = Topic.prototype[method];
-    Topic.prototype[method] = replace(original) as never;
+    const original = prototype[method];
+    prototype[method] = replace(original);
     return () => {
-      Topic.prototype[method] = original as never;
+      prototype[method] = original;
     };
   };
 }
@@ -133,20 +136,6 @@ function forgetKeys(engine: Engine): Engine {
       for (const key of batch.state.keys()) known.add(key);
       return engine.commit(batch);
     },
-  };
-}
-
-/** Changes how the lanes of single nodes work. */
-function withNodes<K extends 'row' | 'came' | 'left'>(
-  method: K,
-  replace: (original: NodeRows[K]) => NodeRows[K],
-): () => () => void {
-  return () => {
-    const original = NodeRows.prototype[method];
-    NodeRows.prototype[method] = replace(original) as never;
-    return () => {
-      NodeRows.prototype[method] = original as never;
-    };
   };
 }
 
@@ -204,24 +193,23 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'whoever asks gets what is for one node',
-    arm: () => {
-      const { take } = Lanes.prototype;
-      Lanes.prototype.take = function (this: Lanes, priority, node) {
-        const own = take.call(this, priority, node);
-        return own ?? take.call(this, priority, this.nodes.away[0] ?? '');
-      };
-      return () => {
-        Lanes.prototype.take = take;
-      };
-    },
+    arm: replacing(
+      Lanes.prototype,
+      'take',
+      (original) =>
+        function (this: Lanes, priority, node) {
+          const own = original.call(this, priority, node);
+          return own ?? original.call(this, priority, this.nodes.away[0] ?? '');
+        },
+    ),
   },
   {
     name: 'it gives up what waits for a node that is there',
-    arm: withNodes('came', () => () => undefined),
+    arm: replacing(NodeRows.prototype, 'came', () => () => undefined),
   },
   {
     name: 'it does not notice that a node goes',
-    arm: withNodes('left', () => () => undefined),
+    arm: replacing(NodeRows.prototype, 'left', () => () => undefined),
   },
   {
     name: 'it forgets at its start what is for one node',
@@ -237,35 +225,22 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'a retry may go to any node',
-    arm: () => {
-      const { add } = Lanes.prototype;
-      Lanes.prototype.add = function (this: Lanes, seq, record, now) {
-        add.call(this, seq, { ...record, node: '' }, now);
-      };
-      return () => {
-        Lanes.prototype.add = add;
-      };
-    },
+    arm: replacing(
+      Lanes.prototype,
+      'add',
+      (original) =>
+        function (this: Lanes, seq, record, now) {
+          original.call(this, seq, { ...record, node: '' }, now);
+        },
+    ),
   },
   {
     name: 'what is taken back stays in its lane',
-    arm: () => {
-      const { withdraw } = Lanes.prototype;
-      Lanes.prototype.withdraw = () => undefined;
-      return () => {
-        Lanes.prototype.withdraw = withdraw;
-      };
-    },
+    arm: replacing(Lanes.prototype, 'withdraw', () => () => undefined),
   },
   {
     name: 'what has expired waits for somebody who asks',
-    arm: () => {
-      const { takeEnded } = Lanes.prototype;
-      Lanes.prototype.takeEnded = () => [];
-      return () => {
-        Lanes.prototype.takeEnded = takeEnded;
-      };
-    },
+    arm: replacing(Lanes.prototype, 'takeEnded', () => () => []),
   },
   { name: 'it skips the fsync', sabotage: { disk: () => new ForgetfulDisk() } },
   { name: 'it answers before it writes', sabotage: answersEarly() },
@@ -294,6 +269,7 @@ export const mutants: Mutant[] = [
   {
     name: 'it forgets in the record of a topic what the same commit appends',
     arm: replacing(
+      Topic.prototype,
       'snapshot',
       (original) =>
         function (this: Topic) {
@@ -336,7 +312,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'it keeps the leases of a stream that is gone',
-    arm: replacing('releaseAll', () => () => undefined),
+    arm: replacing(Topic.prototype, 'releaseAll', () => () => undefined),
   },
   { name: 'it drops jobs that still live', sabotage: withoutPuts('J') },
   {
@@ -388,6 +364,7 @@ export const mutants: Mutant[] = [
   {
     name: 'a replay does not forgive the attempts before',
     arm: replacing(
+      Topic.prototype,
       'replay',
       (original) =>
         function (this: Topic, seq, dead, now) {
@@ -398,9 +375,10 @@ export const mutants: Mutant[] = [
   {
     name: 'a topic that comes back gets what was not for it',
     arm: replacing(
+      Reading.prototype,
       'attach',
       () =>
-        function (this: Topic) {
+        function (this: Reading) {
           this.detachedAt = undefined;
         },
     ),
