@@ -6,6 +6,8 @@ import type { Subscriber, Subscription } from './storage-link.js';
 export interface SupplyOptions {
   settings: TopicSettings;
   context: RunnerContext;
+  /** What has crashed a consumer before waits in `suspects`. */
+  apart?: boolean;
   /** How many deliveries or requests of the runner may be under way; with none, what comes goes back. */
   room(): number;
   /** Deliveries wait in the buffer. */
@@ -19,6 +21,8 @@ export interface SupplyOptions {
 /** What a runner gets from storage: its place on the stream, its share, and the leases that wait. */
 export class Supply implements Subscriber {
   readonly buffer: LeaseBuffer;
+  /** Empty unless the runner wants them apart. */
+  readonly suspects: LeaseBuffer;
   /** Nothing more is wanted. */
   retired = false;
   #settings: TopicSettings;
@@ -29,6 +33,7 @@ export class Supply implements Subscriber {
   constructor(private readonly options: SupplyOptions) {
     this.#settings = options.settings;
     this.buffer = new LeaseBuffer(options.context.link);
+    this.suspects = new LeaseBuffer(options.context.link);
   }
 
   get settings(): TopicSettings {
@@ -65,7 +70,7 @@ export class Supply implements Subscriber {
     const before = this.#settings.config;
     this.#settings = settings;
     // Leases were granted for the old timeout: new ones shall last for the new one.
-    if (before.timeoutMs !== settings.config.timeoutMs) this.buffer.release();
+    if (before.timeoutMs !== settings.config.timeoutMs) this.release();
   }
 
   /** Subscribes, or changes how many leases to hold at once. */
@@ -79,12 +84,22 @@ export class Supply implements Subscriber {
     this.#subscription = undefined;
   }
 
+  /** Gives back to storage what waits. */
+  release(): void {
+    this.buffer.release();
+    this.suspects.release();
+  }
+
   // --- what storage says --------------------------------------------------------------------------
 
   leased(deliveries: Delivery[]): void {
-    this.buffer.push(deliveries);
+    const isSuspect = ({ hasCrashed }: Delivery): boolean => hasCrashed && !!this.options.apart;
+    if (deliveries.some(isSuspect)) {
+      this.suspects.push(deliveries.filter(isSuspect));
+      this.buffer.push(deliveries.filter((delivery) => !isSuspect(delivery)));
+    } else this.buffer.push(deliveries);
     this.#refusal = '';
-    if (this.options.room() === 0) this.buffer.release();
+    if (this.options.room() === 0) this.release();
     else this.options.onLeased();
   }
 
@@ -101,6 +116,7 @@ export class Supply implements Subscriber {
 
   lost(): void {
     this.buffer.clear();
+    this.suspects.clear();
     this.options.onLost();
   }
 }

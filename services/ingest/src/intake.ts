@@ -331,6 +331,8 @@ const NO_OPTIONS: Omit<storage.JobOptions, 'index'> = {
   node: '',
   nodeWaitMs: 0,
   batch: '',
+  debounceMs: 0,
+  debounceMaxMs: 0,
 };
 
 function hasAny(options: JobOptions): boolean {

@@ -207,6 +207,19 @@ test('a duplicate is not in the batch a second time', async () => {
   expect(await getBatch(bus.store, id)).toMatchObject({ jobs: 1, deliveries: 1 });
 });
 
+test('a job whose place a later one takes counts as discarded, in the batch that it is in', async () => {
+  const bus = await openQueues();
+  const id = await open(bus);
+  const key = { idempotencyKey: 'k', debounceMs: 1_000 };
+  await bus.append('photos', ['a', { batch: id, ...key }]);
+  await closeBatch(bus.store, id);
+  await bus.append('photos', ['b', key]);
+  await bus.pass(10);
+  expect((await followed(bus)).map(({ totals }) => totals)).toMatchObject([
+    { jobs: 1, discarded: 1, errors: [{ code: 'REPLACED', count: 1 }] },
+  ]);
+});
+
 test('a batch that nobody closes expires, says so, and ALWAYS is followed', async () => {
   const bus = await openQueues();
   const always = await open(bus, {}, HOUR_MS);

@@ -1,6 +1,6 @@
 import { storage } from '@malabar/contracts';
 import { joinFrames } from '@malabar/core';
-import type { BatchGrowth, LiveBatch } from './core/batch.js';
+import { type BatchGrowth, grow, type LiveBatch } from './core/batch.js';
 import type { AppendCall, Shard, StagedAppend } from './core/shard.js';
 import type { Key } from './engine.js';
 import type { Store } from './store.js';
@@ -36,7 +36,7 @@ export class Followers {
   }
 
   /** Writes batches with the commit, those that end with the jobs that follow them. */
-  write(staged: readonly StagedAppend[], state: Map<Key, Uint8Array>): void {
+  write(staged: readonly StagedAppend[], state: Map<Key, Uint8Array | undefined>): void {
     for (const each of this.store.batches.followers()) {
       const message = `queue '${each.batch.thenQueue}' does not exist`;
       each.follow({ fault: { code: 'UNKNOWN_QUEUE', message } });
@@ -77,10 +77,6 @@ function batchesOf(calls: ReadonlyArray<[Shard, AppendCall]>): ReadonlySet<strin
 /** What the appends of a commit add to batches, over all queues. */
 function growthsOf(staged: readonly StagedAppend[]): ReadonlyMap<string, BatchGrowth> {
   const all = new Map<string, BatchGrowth>();
-  for (const { growths } of staged)
-    for (const [id, { jobs, deliveries }] of growths) {
-      const before = all.get(id) ?? { jobs: 0, deliveries: 0 };
-      all.set(id, { jobs: before.jobs + jobs, deliveries: before.deliveries + deliveries });
-    }
+  for (const { growths } of staged) for (const [id, growth] of growths) grow(all, id, growth);
   return all;
 }

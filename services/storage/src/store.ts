@@ -13,6 +13,7 @@ import { type Page, WriteBuffer } from './core/write-buffer.js';
 import { Delivery } from './delivery.js';
 import type { Engine, KeyRange } from './engine.js';
 import { Followers } from './followers.js';
+import { holdWaiting } from './hold-waiting.js';
 import { LogReader } from './log-reader.js';
 import type { StoreMetrics } from './metrics.js';
 import { Results } from './results.js';
@@ -67,6 +68,7 @@ export class Store {
       results: new Results(this),
       followers: new Followers(this),
       shards: () => this.shards.values(),
+      hold: (shard, holder) => holdWaiting(this, shard, holder),
       onAppended: (staged) => this.#appended(staged),
       onCommitted: (recovered) =>
         recovered ? this.delivery.pumpAll() : this.delivery.pumpTouched(),

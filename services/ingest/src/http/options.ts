@@ -3,6 +3,7 @@ import { common } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { JobOptions } from '../batch.js';
 import { inBatch } from '../batch-calls.js';
+import { debounceFault } from '../job-debounce.js';
 import { timesFault } from '../job-times.js';
 
 /** A job as the headers of its request describe it. */
@@ -33,8 +34,10 @@ export function readJobHeaders(headers: IncomingHttpHeaders, nowMs: number): Htt
     priority: priority(headers),
     idempotencyKey: text(headers, 'idempotency-key'),
     batch: text(headers, 'malabar-batch'),
+    debounceMs: duration(headers, 'malabar-debounce'),
+    debounceMaxMs: duration(headers, 'malabar-max-wait'),
   };
-  const fault = timesFault(options);
+  const fault = timesFault(options) ?? debounceFault(options);
   if (fault) throw fault;
   const job = common.Job.fromPartial({
     ...options,

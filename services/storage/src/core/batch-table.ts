@@ -117,7 +117,7 @@ export class BatchTable {
   }
 
   /** Writes what has changed: with the commit, or for what its appends add and what it ends, only if it succeeds. */
-  write(growths: ReadonlyMap<string, BatchGrowth>, staged: Map<Key, Uint8Array>): void {
+  write(growths: ReadonlyMap<string, BatchGrowth>, staged: Map<Key, Uint8Array | undefined>): void {
     for (const each of this.#changed) {
       this.writes.put(batchKey(each.id), each.encode());
       // One that is over waits for the appends of this commit: it is looked at again.
@@ -133,7 +133,12 @@ export class BatchTable {
   /** The commit is durable. */
   committed(growths: ReadonlyMap<string, BatchGrowth>): void {
     this.#ended.clear();
-    for (const [id, growth] of growths) this.#live.get(id)?.grow(growth);
+    for (const [id, growth] of growths) {
+      const found = this.#live.get(id);
+      found?.grow(growth);
+      // What was replaced may have been the last that was open.
+      if (found?.isOver) this.#changed.add(found);
+    }
   }
 
   #add(added: LiveBatch): void {

@@ -22,10 +22,27 @@ export interface BatchEnd {
   readonly topic: string;
 }
 
-/** What a commit adds to a batch. */
+/** What the appends of a commit change in a batch. */
 export interface BatchGrowth {
-  jobs: number;
-  deliveries: number;
+  readonly jobs: number;
+  readonly deliveries: number;
+  /** Deliveries that are discarded because a newer job takes their place. */
+  readonly replaced: number;
+}
+
+/** Adds to what a commit changes in a batch; nothing without an id. */
+export function grow(
+  growths: Map<string, BatchGrowth>,
+  id: string,
+  { jobs = 0, deliveries = 0, replaced = 0 }: Partial<BatchGrowth>,
+): void {
+  if (id === '') return;
+  const before = growths.get(id) ?? { jobs: 0, deliveries: 0, replaced: 0 };
+  growths.set(id, {
+    jobs: before.jobs + jobs,
+    deliveries: before.deliveries + deliveries,
+    replaced: before.replaced + replaced,
+  });
 }
 
 /** One batch as memory knows it: counts, however many jobs it has. */
@@ -61,9 +78,8 @@ export class LiveBatch {
     if (is === 'dead' || is === 'discarded') this.#blame({ code, error, queue, topic });
   }
 
-  grow({ jobs, deliveries }: BatchGrowth): void {
-    this.batch.jobs += jobs;
-    this.batch.deliveries += deliveries;
+  grow(growth: BatchGrowth): void {
+    Object.assign(this.batch, grown(this.batch, growth));
   }
 
   end(state: batches.BatchState, now: number): void {
@@ -104,7 +120,8 @@ export class LiveBatch {
 
   /** Its record, perhaps with what an append under way adds. */
   encode(growth?: BatchGrowth): Uint8Array {
-    const batch = growth === undefined ? this.batch : { ...this.batch, ...sum(this.batch, growth) };
+    const batch =
+      growth === undefined ? this.batch : { ...this.batch, ...grown(this.batch, growth) };
     return records.BatchRecord.encode({ batch, thenJob: this.#then }).finish();
   }
 
@@ -128,10 +145,22 @@ export class LiveBatch {
   }
 }
 
-const sum = (batch: BatchGrowth, growth: BatchGrowth): BatchGrowth => ({
-  jobs: batch.jobs + growth.jobs,
-  deliveries: batch.deliveries + growth.deliveries,
+/** What a growth makes of the counts of a batch. */
+const grown = (batch: batches.Batch, { jobs, deliveries, replaced }: BatchGrowth) => ({
+  jobs: batch.jobs + jobs,
+  deliveries: batch.deliveries + deliveries,
+  discarded: batch.discarded + replaced,
+  errors: replaced === 0 ? batch.errors : withReplaced(batch.errors, replaced),
 });
+
+function withReplaced(errors: readonly batches.BatchError[], count: number): batches.BatchError[] {
+  const code = 'REPLACED';
+  if (errors.some((each) => each.code === code))
+    return errors.map((one) => (one.code === code ? { ...one, count: one.count + count } : one));
+  if (errors.length >= ERRORS_MAX) return [...errors];
+  const error = 'a later job took its place';
+  return [...errors, { code, count, error, queue: '', topic: '' }];
+}
 
 /** What a batch came to, for the job that follows it (docs/batches.md, "Totals"). ASCII, to be a header. */
 function totalsText(batch: batches.Batch): string {

@@ -25,6 +25,7 @@ const expiryOf = ({ expiresAtMs }: records.EntryRecord): number => expiresAtMs |
 export class Lanes {
   /** Sequence numbers of entries that are leased now. */
   readonly leased = new Set<number>();
+  readonly #held = new Set<number>();
   size: number;
   /** Deliveries for whoever asks. */
   readonly #anybody: LaneRow;
@@ -55,6 +56,11 @@ export class Lanes {
     return inMemory;
   }
 
+  /** Whether an entry is leased or held. */
+  isTaken(seq: number): boolean {
+    return this.leased.has(seq) || this.#held.has(seq);
+  }
+
   /** Whether `take` would find something for somebody who may be there. */
   get takable(): boolean {
     return this.#anybody.takable || (this.nodes.size > 0 && this.nodes.takable);
@@ -83,6 +89,23 @@ export class Lanes {
     this.leased.delete(entry.seq);
     this.#laneOf(entry)?.removed(entry);
     this.#forget(entry);
+  }
+
+  /** Nobody may take this entry, that nobody has, until it is let go or erased. */
+  hold(entry: Entry): void {
+    this.#held.add(entry.seq);
+    this.#laneOf(entry)?.withdraw(entry);
+  }
+
+  letGo(entry: Entry): void {
+    this.#held.delete(entry.seq);
+    this.#laneOf(entry)?.insert(entry);
+  }
+
+  /** A held entry has ended, and its records in the engine are gone already. */
+  erased(entry: Entry): void {
+    this.#held.delete(entry.seq);
+    this.#uncount(entry);
   }
 
   /** The same for an entry that nobody has taken. */
@@ -141,17 +164,20 @@ export class Lanes {
     return (node === '' ? this.#anybody : this.nodes.row(node))?.lane(priority);
   }
 
-  #forget({ seq, record: { node, priority, dueAtMs } }: Entry): void {
+  #forget(entry: Entry): void {
     const { shard, topic, writes } = this.options;
+    this.#uncount(entry);
+    for (const key of scheduleKeys(shard, topic, entry)) writes.delete(key);
+  }
+
+  #uncount({ record: { node } }: Entry): void {
     this.size--;
     if (node !== '') this.nodes.shrink(node);
-    writes.delete(dueKey(lanePrefix(shard, topic, priority, node), dueAtMs, seq));
-    writes.delete(entryKey('S', shard, topic, seq));
   }
 
   #newLane(node: string, priority: number, endOf: typeof expiryOf): Lane {
     const { shard, topic, isAppended } = this.options;
-    const isLeased = (seq: number): boolean => this.leased.has(seq);
+    const isLeased = (seq: number): boolean => this.isTaken(seq);
     return new Lane(lanePrefix(shard, topic, priority, node), isLeased, isAppended, endOf);
   }
 }
@@ -180,6 +206,12 @@ export function scheduleWrites(
     [dueKey(lane, dueAtMs, seq), encoder.encode(records.EntryRecord, record)],
     [entryKey('S', shard, topic, seq), where],
   ];
+}
+
+/** Their keys. */
+export function scheduleKeys(shard: number, topic: number, { seq, record }: Entry): [Key, Key] {
+  const lane = lanePrefix(shard, topic, record.priority, record.node);
+  return [dueKey(lane, record.dueAtMs, seq), entryKey('S', shard, topic, seq)];
 }
 
 /** Where a scheduled delivery lies, by the record that says it. */

@@ -1,7 +1,7 @@
 import { Encoder, keeper, records, storage } from '@malabar/contracts';
 import { BusError, frameOffsets, jobId, toFault } from '@malabar/core';
 import type { Key, LogEntry } from '../engine.js';
-import type { BatchGrowth } from './batch.js';
+import { type BatchGrowth, grow } from './batch.js';
 import { BatchTable } from './batch-table.js';
 import { expiryKey, idempotencyKey, shardKey, TIME_MAX_MS } from './keys.js';
 import { scheduleWrites } from './lanes.js';
@@ -14,6 +14,7 @@ import {
   rollRecords,
   SPECIAL_RECORD_BYTES_MAX,
 } from './log-record.js';
+import { dueAtMs, type Held, MakingRoom, type Replaced } from './making-room.js';
 import { type Special, Topic } from './topic.js';
 import type { StagedWrites, WriteBuffer } from './write-buffer.js';
 
@@ -29,6 +30,14 @@ export interface AppendCall {
   unlimited?: boolean;
 }
 
+/** What is known of idempotency keys when a commit is put together. */
+export interface Keys {
+  /** Who holds them on the disk. */
+  known: ReadonlyMap<string, records.KeyRecord>;
+  /** Those whose holders wait and may be replaced. */
+  held: ReadonlyMap<string, Held | undefined>;
+}
+
 /** A batch that will be part of the log if the commit that carries it succeeds. */
 export interface StagedAppend {
   shard: Shard;
@@ -38,6 +47,8 @@ export interface StagedAppend {
   specials: Map<Topic, Special[]>;
   /** What it adds to batches, by id. */
   growths: Map<string, BatchGrowth>;
+  /** What the new jobs take the place of. */
+  replaced: ReadonlyMap<Topic, Replaced>;
   answers: Array<[AppendCall, storage.AppendResponse]>;
 }
 
@@ -142,13 +153,8 @@ export class Shard {
   }
 
   /** Plans the appends of one commit. Nothing has changed until `apply`. */
-  stage(
-    calls: readonly AppendCall[],
-    known: ReadonlyMap<string, records.KeyRecord>,
-    now: number,
-    writes: StagedWrites,
-  ): StagedAppend {
-    const stage = new Stage(this, new Map(known), Math.max(now, this.acceptedAtMs), writes.state);
+  stage(calls: readonly AppendCall[], keys: Keys, now: number, writes: StagedWrites): StagedAppend {
+    const stage = new Stage(this, keys, Math.max(now, this.acceptedAtMs), writes.state);
     const answers = calls.map((call): [AppendCall, storage.AppendResponse] => [
       call,
       this.#answer(stage, call),
@@ -157,7 +163,8 @@ export class Shard {
       if (topic.taken.ranges > this.#layout.stretchesMax) stage.emptyLog(topic);
     const batches = this.#write(stage, writes.appends);
     const { specials, growths, acceptedAtMs, tail } = stage;
-    return { shard: this, tail, acceptedAtMs, batches, specials, growths, answers };
+    const { replaced } = stage.room;
+    return { shard: this, tail, acceptedAtMs, batches, specials, growths, replaced, answers };
   }
 
   /** The commit that carried the staged append is durable. */
@@ -166,6 +173,7 @@ export class Shard {
     this.acceptedAtMs = staged.acceptedAtMs;
     for (const topic of this.topics.values())
       topic.appended(staged.tail, staged.specials.get(topic) ?? [], now);
+    for (const [topic, replaced] of staged.replaced) topic.replaced(replaced);
   }
 
   /** Ready deliveries of the fullest topic. */
@@ -210,15 +218,21 @@ class Stage {
   readonly parts: JobPart[] = [];
   readonly specials = new Map<Topic, Special[]>();
   readonly growths = new Map<string, BatchGrowth>();
+  readonly room: MakingRoom;
   readonly #encoder = new Encoder();
+  readonly #keys: Map<string, records.KeyRecord>;
+  readonly #held: Keys['held'];
   tail: number;
 
   constructor(
     private readonly shard: Shard,
-    private readonly keys: Map<string, records.KeyRecord>,
+    { known, held }: Keys,
     readonly acceptedAtMs: number,
-    private readonly state: Map<Key, Uint8Array>,
+    private readonly state: Map<Key, Uint8Array | undefined>,
   ) {
+    this.#keys = new Map(known);
+    this.#held = held;
+    this.room = new MakingRoom(state, this.growths);
     this.tail = shard.tail;
   }
 
@@ -247,7 +261,7 @@ class Stage {
     let waiting = 0;
     for (const topic of this.shard.topics.values())
       if (topic.detachedAt === undefined) waiting = Math.max(waiting, topic.waiting);
-    return waitingMax - waiting - (this.tail - this.shard.tail);
+    return waitingMax - waiting - (this.tail - this.shard.tail) + this.room.count;
   }
 
   #addEach(
@@ -286,19 +300,42 @@ class Stage {
       return { index, duplicateOf: '', fault: tooLong('an idempotency key') };
     if (Buffer.byteLength(options?.node ?? '') > NAME_BYTES_MAX)
       return { index, duplicateOf: '', fault: tooLong('the name of a node') };
-    const holder = key === '' ? undefined : this.keys.get(key);
-    if (holder !== undefined && holder.expiresAtMs > this.acceptedAtMs) {
+    const holder = this.#holder(key);
+    if (holder !== undefined && !options?.debounceMs) {
       const duplicateOf = this.shard.idOf(holder.acceptedAtMs, holder.seq);
       return { index, duplicateOf, fault: undefined };
     }
     const notOpen = options?.batch ? this.shard.batches.refusal(options.batch) : undefined;
     if (notOpen) return { index, duplicateOf: '', fault: toFault(notOpen) };
+    const sinceMs = holder && this.#replace(key, holder);
     const limit = Math.min(this.#room(config.waitingMax), this.#room(options?.maxWaiting ?? 0));
-    if (limit < 1) return { index, duplicateOf: '', fault: this.#full() };
-    if (key !== '') this.#remember(key, options?.idempotencyWindowMs || IDEMPOTENCY_WINDOW_MS);
-    if (options && isSpecial(options)) this.#special(options);
+    if (limit < 1 && sinceMs === undefined) return { index, duplicateOf: '', fault: this.#full() };
+    if (options && key !== '') this.#remember(options, sinceMs ?? 0);
+    if (options && isSpecial(options)) this.#special(options, sinceMs ?? this.acceptedAtMs);
     this.tail++;
     return undefined;
+  }
+
+  /** Who has the key, if that counts still. */
+  #holder(key: string): records.KeyRecord | undefined {
+    const holder = key === '' ? undefined : this.#keys.get(key);
+    return holder !== undefined && holder.expiresAtMs > this.acceptedAtMs ? holder : undefined;
+  }
+
+  /**
+   * The next job takes the place of its key's holder, unless that was begun. Answers since when a job of
+   * this row waits; undefined if nothing was replaced.
+   */
+  #replace(key: string, holder: records.KeyRecord): number | undefined {
+    const now = this.acceptedAtMs;
+    const why = `job ${this.shard.idOf(now, this.tail)} took its place`;
+    const held = this.#held.get(key);
+    if (holder.seq >= this.shard.tail) {
+      const topics = [...this.shard.topics.values()].filter((one) => one.detachedAt === undefined);
+      this.room.ofStaged(holder.seq, topics, this.specials, { why, now });
+    } else if (held?.seq === holder.seq) this.room.ofHeld(held, why, now);
+    else return undefined;
+    return holder.sinceMs || holder.acceptedAtMs;
   }
 
   #full(): { code: string; message: string } {
@@ -306,11 +343,14 @@ class Stage {
     return toFault(new BusError('QUEUE_FULL', message));
   }
 
-  #remember(key: string, windowMs: number): void {
+  #remember(options: storage.JobOptions, sinceMs: number): void {
     const { id } = this.shard;
+    const { idempotencyKey: key, idempotencyWindowMs, debounceMs } = options;
+    // A key that ended before its job is begun would let a second one in beside it.
+    const windowMs = Math.max(idempotencyWindowMs || IDEMPOTENCY_WINDOW_MS, debounceMs);
     const expiresAtMs = Math.min(this.acceptedAtMs + windowMs, TIME_MAX_MS);
-    const record = { seq: this.tail, acceptedAtMs: this.acceptedAtMs, expiresAtMs };
-    this.keys.set(key, record);
+    const record = { seq: this.tail, acceptedAtMs: this.acceptedAtMs, expiresAtMs, sinceMs };
+    this.#keys.set(key, record);
     this.state.set(idempotencyKey(id, key), records.KeyRecord.encode(record).finish());
     this.state.set(expiryKey(id, expiresAtMs, key), new Uint8Array(0));
   }
@@ -323,32 +363,31 @@ class Stage {
   emptyLog(topic: Topic): void {
     if (topic.detachedAt !== undefined) return;
     const gone = new Set(this.specials.get(topic)?.map(({ seq }) => seq));
+    for (const seq of this.room.replaced.get(topic)?.unborn ?? []) gone.add(seq);
     for (let seq = this.shard.tail; seq < this.tail; seq++)
-      if (!gone.has(seq)) this.#leaveLog(topic, seq, {});
+      if (!gone.has(seq)) this.#leaveLog(topic, seq, {}, this.acceptedAtMs);
   }
 
-  #special(options: storage.JobOptions): void {
+  #special(options: storage.JobOptions, sinceMs: number): void {
     const topics = [...this.shard.topics.values()].filter((one) => one.detachedAt === undefined);
-    for (const topic of topics) this.#leaveLog(topic, this.tail, options);
-    if (options.batch !== '') this.#grow(options.batch, topics.length);
+    for (const topic of topics) this.#leaveLog(topic, this.tail, options, sinceMs);
+    grow(this.growths, options.batch, { jobs: 1, deliveries: topics.length });
   }
 
-  #grow(batch: string, deliveries: number): void {
-    const before = this.growths.get(batch) ?? { jobs: 0, deliveries: 0 };
-    this.growths.set(batch, {
-      jobs: before.jobs + 1,
-      deliveries: before.deliveries + deliveries,
-    });
-  }
-
-  #leaveLog(topic: Topic, seq: number, options: Partial<storage.JobOptions>): void {
-    const { deliverAtMs = 0, priority = 0, expiresAtMs, leaseMs } = options;
+  /** `sinceMs`: when the first job of its row was accepted. */
+  #leaveLog(
+    topic: Topic,
+    seq: number,
+    options: Partial<storage.JobOptions>,
+    sinceMs: number,
+  ): void {
+    const { acceptedAtMs } = this;
+    const { priority = 0, expiresAtMs, leaseMs } = options;
     const { node, nodeWaitMs, batch } = options;
-    const dueAtMs = Math.max(deliverAtMs, this.acceptedAtMs + topic.config.delayMs);
     const record = records.EntryRecord.fromPartial({
-      acceptedAtMs: this.acceptedAtMs,
-      sinceMs: this.acceptedAtMs,
-      dueAtMs: Math.min(dueAtMs, TIME_MAX_MS),
+      acceptedAtMs,
+      sinceMs: acceptedAtMs,
+      dueAtMs: dueAtMs(options, { acceptedAtMs, sinceMs, delayMs: topic.config.delayMs }),
       priority: Math.min(priority, 9),
       expiresAtMs,
       leaseMs,
@@ -374,6 +413,7 @@ function tooLong(what: string): { code: string; message: string } {
 function isSpecial(options: storage.JobOptions): boolean {
   return (
     options.deliverAtMs > 0 ||
+    options.debounceMs > 0 ||
     options.priority > 0 ||
     options.expiresAtMs > 0 ||
     options.leaseMs > 0 ||

@@ -7,6 +7,7 @@ import { Lanes } from './lanes.js';
 import { acceptedAt, type Grant, type Holder, type Lease, type LeaseTable } from './lease.js';
 import { Leases } from './leases.js';
 import { Leasing } from './leasing.js';
+import type { Replaced } from './making-room.js';
 import type { Presence } from './node-rows.js';
 import type { RangeSet } from './range-set.js';
 import { Reading, type ReadingState } from './reading.js';
@@ -17,6 +18,8 @@ const { DONE, RETRYING, FAILED, DEAD } = keeper.ResultStatus;
 
 /** What a lease of a dispatcher lasts beyond the topic's timeout: the way to the consumer and back. */
 const LEASE_GRACE_MS = 15_000;
+
+const NOTHING_REPLACED: Replaced = { held: [], unborn: [] };
 
 export interface TopicCounts {
   ready: number;
@@ -232,10 +235,36 @@ export class Topic {
       quarantined: false,
       forgivenAttempts: dead.attempts,
       forgivenCrashes: dead.crashes,
+      replays: dead.replays + 1,
     };
     this.#lanes.add(seq, record, now);
     this.#ends.count(dead, 'dead', 'open');
     this.dirty = true;
+  }
+
+  // --- making room for a job of the same key ------------------------------------------------------
+
+  /** A job that waits in the log's order moves to a lane. */
+  toLane(seq: number, record: records.EntryRecord, now: number): void {
+    this.#reading.takeWaiting(seq);
+    this.#lanes.add(seq, record, now);
+    this.dirty = true;
+  }
+
+  /** Nobody gets this waiting entry until it is let go or replaced. */
+  hold(entry: Entry): void {
+    this.#lanes.hold(entry);
+  }
+
+  letGo(entry: Entry): void {
+    this.#lanes.letGo(entry);
+  }
+
+  /** The commit that replaces these deliveries is durable. */
+  replaced({ held, unborn }: Replaced): void {
+    for (const entry of held) this.#lanes.erased(entry);
+    for (const seq of unborn) this.#reading.takeFresh(seq);
+    this.#ends.discarded += held.length + unborn.length;
   }
 
   // --- time ---------------------------------------------------------------------------------------
@@ -291,11 +320,15 @@ export class Topic {
     this.#reading.delay(config.delayMs > 0);
   }
 
-  /** The topic's record, with jobs that an append under way moves to lanes at once. */
-  snapshot(staged: readonly number[] = []): [key: string, value: Uint8Array] {
-    const { done, dead, discarded } = this.#ends;
-    const entries = this.#lanes.size + staged.length;
-    const reading = this.#reading.record(staged);
+  /** The topic's record, with jobs that an append under way moves to lanes at once or replaces. */
+  snapshot(
+    staged: readonly number[] = [],
+    { held, unborn }: Replaced = NOTHING_REPLACED,
+  ): [key: string, value: Uint8Array] {
+    const { done, dead } = this.#ends;
+    const discarded = this.#ends.discarded + held.length + unborn.length;
+    const entries = this.#lanes.size + staged.length - held.length;
+    const reading = this.#reading.record([...staged, ...unborn]);
     const record = records.TopicRecord.fromPartial({ ...reading, done, dead, discarded, entries });
     return [topicKey(this.shard, this.id), records.TopicRecord.encode(record).finish()];
   }
@@ -324,7 +357,7 @@ export class Topic {
   /** What memory knows of a job; of a taken one the engine knows more. */
   stateInMemory(seq: number): ReadingState {
     const state = this.#reading.stateOf(seq);
-    return state === 'taken' && this.#lanes.leased.has(seq) ? 'leased' : state;
+    return state === 'taken' && this.#lanes.isTaken(seq) ? 'leased' : state;
   }
 
   /** Every sequence number below is taken. */

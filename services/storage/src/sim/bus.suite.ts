@@ -120,8 +120,17 @@ export class Bus {
       crashes: 0,
       forgivenAttempts: 0,
       forgivenCrashes: 0,
+      replays: 0,
     };
-    const delivery = { job, topic, late, kept, durable: undefined, lease: undefined };
+    const delivery = {
+      job,
+      topic,
+      late,
+      kept,
+      durable: undefined,
+      lease: undefined,
+      releasedIn: -1,
+    };
     job.deliveries.set(topic.name, delivery);
     return delivery;
   }
