@@ -330,6 +330,7 @@ const NO_OPTIONS: Omit<storage.JobOptions, 'index'> = {
   leaseMs: 0,
   node: '',
   nodeWaitMs: 0,
+  batch: '',
   debounceMs: 0,
   debounceMaxMs: 0,
 };

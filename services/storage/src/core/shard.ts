@@ -1,6 +1,8 @@
 import { Encoder, keeper, records, storage } from '@malabar/contracts';
 import { BusError, frameOffsets, jobId, toFault } from '@malabar/core';
 import type { Key, LogEntry } from '../engine.js';
+import { type BatchGrowth, grow } from './batch.js';
+import { BatchTable } from './batch-table.js';
 import { expiryKey, idempotencyKey, shardKey, TIME_MAX_MS } from './keys.js';
 import { scheduleWrites } from './lanes.js';
 import type { LeaseTable } from './lease.js';
@@ -43,6 +45,8 @@ export interface StagedAppend {
   acceptedAtMs: number;
   batches: JobBatch[];
   specials: Map<Topic, Special[]>;
+  /** What it adds to batches, by id. */
+  growths: Map<string, BatchGrowth>;
   /** What the new jobs take the place of. */
   replaced: ReadonlyMap<Topic, Replaced>;
   answers: Array<[AppendCall, storage.AppendResponse]>;
@@ -79,6 +83,7 @@ export class Shard {
     private readonly table: LeaseTable,
     private readonly writes: WriteBuffer,
     layout: Partial<ShardLayout> = {},
+    readonly batches: BatchTable = new BatchTable(writes),
   ) {
     this.#layout = { ...LAYOUT, ...layout };
     this.tail = record.tail;
@@ -157,9 +162,9 @@ export class Shard {
     for (const topic of this.topics.values())
       if (topic.taken.ranges > this.#layout.stretchesMax) stage.emptyLog(topic);
     const batches = this.#write(stage, writes.appends);
-    const { specials, acceptedAtMs, tail } = stage;
+    const { specials, growths, acceptedAtMs, tail } = stage;
     const { replaced } = stage.room;
-    return { shard: this, tail, acceptedAtMs, batches, specials, replaced, answers };
+    return { shard: this, tail, acceptedAtMs, batches, specials, growths, replaced, answers };
   }
 
   /** The commit that carried the staged append is durable. */
@@ -212,6 +217,7 @@ export class Shard {
 class Stage {
   readonly parts: JobPart[] = [];
   readonly specials = new Map<Topic, Special[]>();
+  readonly growths = new Map<string, BatchGrowth>();
   readonly room: MakingRoom;
   readonly #encoder = new Encoder();
   readonly #keys: Map<string, records.KeyRecord>;
@@ -226,7 +232,7 @@ class Stage {
   ) {
     this.#keys = new Map(known);
     this.#held = held;
-    this.room = new MakingRoom(state);
+    this.room = new MakingRoom(state, this.growths);
     this.tail = shard.tail;
   }
 
@@ -299,6 +305,8 @@ class Stage {
       const duplicateOf = this.shard.idOf(holder.acceptedAtMs, holder.seq);
       return { index, duplicateOf, fault: undefined };
     }
+    const notOpen = options?.batch ? this.shard.batches.refusal(options.batch) : undefined;
+    if (notOpen) return { index, duplicateOf: '', fault: toFault(notOpen) };
     const sinceMs = holder && this.#replace(key, holder);
     const limit = Math.min(this.#room(config.waitingMax), this.#room(options?.maxWaiting ?? 0));
     if (limit < 1 && sinceMs === undefined) return { index, duplicateOf: '', fault: this.#full() };
@@ -361,8 +369,9 @@ class Stage {
   }
 
   #special(options: storage.JobOptions, sinceMs: number): void {
-    for (const topic of this.shard.topics.values())
-      if (topic.detachedAt === undefined) this.#leaveLog(topic, this.tail, options, sinceMs);
+    const topics = [...this.shard.topics.values()].filter((one) => one.detachedAt === undefined);
+    for (const topic of topics) this.#leaveLog(topic, this.tail, options, sinceMs);
+    grow(this.growths, options.batch, { jobs: 1, deliveries: topics.length });
   }
 
   /** `sinceMs`: when the first job of its row was accepted. */
@@ -373,7 +382,8 @@ class Stage {
     sinceMs: number,
   ): void {
     const { acceptedAtMs } = this;
-    const { priority = 0, expiresAtMs, leaseMs, node, nodeWaitMs } = options;
+    const { priority = 0, expiresAtMs, leaseMs } = options;
+    const { node, nodeWaitMs, batch } = options;
     const record = records.EntryRecord.fromPartial({
       acceptedAtMs,
       sinceMs: acceptedAtMs,
@@ -383,6 +393,7 @@ class Stage {
       leaseMs,
       node,
       nodeWaitMs,
+      batch,
     });
     const list = this.specials.get(topic) ?? [];
     const special = { seq, record };
@@ -406,6 +417,7 @@ function isSpecial(options: storage.JobOptions): boolean {
     options.priority > 0 ||
     options.expiresAtMs > 0 ||
     options.leaseMs > 0 ||
-    options.node !== ''
+    options.node !== '' ||
+    options.batch !== ''
   );
 }
