@@ -179,7 +179,8 @@ test('memory does not grow with what waits: writes gone, cache bounded, a window
   expect(store.writes.empty).toBe(true);
   expect(store.leases.leases.size).toBe(0);
   const t = store.topic('q', 't');
-  expect(t.taken.ranges).toBe(6_000);
+  // 1,024, and what one commit adds before plain jobs leave the log too.
+  expect(t.taken.ranges).toBeLessThan(1_024 + 200);
   const cached = Array.from({ length: 60 }, (_, i) => i * 200).filter((seq) =>
     store.reader.cached(0, seq),
   );
