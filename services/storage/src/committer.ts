@@ -241,8 +241,7 @@ export class Committer {
         this.options.writes.put(...topic.snapshot());
       }
     for (const { specials } of staged)
-      for (const [topic, list] of specials)
-        stagedWrites.state.set(...topic.snapshot(list.map(({ seq }) => seq)));
+      for (const [topic, list] of specials) stagedWrites.state.set(...topic.snapshot(list));
   }
 }
 

@@ -2,6 +2,7 @@ import { common, keeper, records, storage } from '@malabar/contracts';
 import { BusError, type Clock } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import { Committer } from './committer.js';
+import type { KeyWindow } from './core/key-lines.js';
 import { after, nodeIn, readU16, storeKey, topicKey, topicPrefix } from './core/keys.js';
 import type { Lease, LeaseTable } from './core/lease.js';
 import { decodeRecord } from './core/log-record.js';
@@ -35,6 +36,8 @@ export interface StoreOptions {
   /** Another owner has taken the engine. */
   onFenced?: (error: Error) => void;
   roll?: RollRecords;
+  /** What memory holds of the lines of keys; replaced only by tests, which have few jobs. */
+  keyWindow?: KeyWindow;
 }
 
 /**
@@ -309,8 +312,9 @@ export class Store {
   }
 
   #newShard(id: number, record: records.ShardRecord): Shard {
-    const { roll } = this.options;
-    const shard = new Shard(id, record.queue, record, this.number, this.leases, this.writes, roll);
+    const { roll, keyWindow } = this.options;
+    const { number, leases, writes } = this;
+    const shard = new Shard(id, record.queue, record, number, leases, writes, roll, keyWindow);
     this.shards.set(record.queue, shard);
     this.#nextShard = Math.max(this.#nextShard, id + 1);
     return shard;

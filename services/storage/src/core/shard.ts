@@ -1,8 +1,8 @@
 import { Encoder, keeper, records, storage } from '@malabar/contracts';
 import { BusError, frameOffsets, jobId, toFault } from '@malabar/core';
 import type { Key, LogEntry } from '../engine.js';
+import type { KeyWindow } from './key-lines.js';
 import { expiryKey, idempotencyKey, shardKey, TIME_MAX_MS } from './keys.js';
-import { scheduleWrites } from './lanes.js';
 import type { LeaseTable } from './lease.js';
 import {
   encodeRecord,
@@ -12,6 +12,7 @@ import {
   rollRecords,
   SPECIAL_RECORD_BYTES_MAX,
 } from './log-record.js';
+import { scheduleWrites } from './placement.js';
 import { type Special, Topic } from './topic.js';
 import type { StagedWrites, WriteBuffer } from './write-buffer.js';
 
@@ -59,6 +60,7 @@ export class Shard {
     private readonly table: LeaseTable,
     private readonly writes: WriteBuffer,
     private readonly roll: RollRecords = rollRecords,
+    private readonly keyWindow?: KeyWindow,
   ) {
     this.tail = record.tail;
     this.acceptedAtMs = record.acceptedAtMs;
@@ -73,8 +75,8 @@ export class Shard {
     record: records.TopicRecord,
     nodes?: ReadonlyMap<string, number>,
   ): Topic {
-    const { tail, table, writes } = this;
-    const topic = new Topic(this.id, id, config, record, tail, table, writes, nodes);
+    const { tail, table, writes, keyWindow } = this;
+    const topic = new Topic(this.id, id, config, record, tail, table, writes, nodes, keyWindow);
     this.topics.set(config.name, topic);
     return topic;
   }
@@ -268,6 +270,8 @@ class Stage {
       return { index, duplicateOf: '', fault: tooLong('an idempotency key') };
     if (Buffer.byteLength(options?.node ?? '') > NAME_BYTES_MAX)
       return { index, duplicateOf: '', fault: tooLong('the name of a node') };
+    if (options?.keys.some((one) => Buffer.byteLength(one.key) > NAME_BYTES_MAX))
+      return { index, duplicateOf: '', fault: tooLong('the key of a job') };
     const holder = key === '' ? undefined : this.keys.get(key);
     if (holder !== undefined && holder.expiresAtMs > this.acceptedAtMs) {
       const duplicateOf = this.shard.idOf(holder.acceptedAtMs, holder.seq);
@@ -276,7 +280,7 @@ class Stage {
     const limit = Math.min(this.#room(config.waitingMax), this.#room(options?.maxWaiting ?? 0));
     if (limit < 1) return { index, duplicateOf: '', fault: this.#full() };
     if (key !== '') this.#remember(key, options?.idempotencyWindowMs || IDEMPOTENCY_WINDOW_MS);
-    if (options && isSpecial(options)) this.#special(options);
+    if (options) this.#special(options);
     this.tail++;
     return undefined;
   }
@@ -296,20 +300,27 @@ class Stage {
   }
 
   #special(options: storage.JobOptions): void {
+    const everywhere = isSpecial(options);
+    if (!everywhere && options.keys.length === 0) return;
     for (const topic of this.shard.topics.values()) {
       if (topic.detachedAt !== undefined) continue;
+      const key = keyIn(options, topic.config);
+      if (!everywhere && key === '') continue;
+      const dueAtMs = Math.min(
+        Math.max(options.deliverAtMs, this.acceptedAtMs + topic.config.delayMs),
+        TIME_MAX_MS,
+      );
       const record = records.EntryRecord.fromPartial({
         acceptedAtMs: this.acceptedAtMs,
         sinceMs: this.acceptedAtMs,
-        dueAtMs: Math.min(
-          Math.max(options.deliverAtMs, this.acceptedAtMs + topic.config.delayMs),
-          TIME_MAX_MS,
-        ),
+        dueAtMs,
         priority: Math.min(options.priority, 9),
         expiresAtMs: options.expiresAtMs,
         leaseMs: options.leaseMs,
         node: options.node,
         nodeWaitMs: options.nodeWaitMs,
+        key,
+        lined: key !== '' && dueAtMs <= this.acceptedAtMs,
       });
       const list = this.specials.get(topic) ?? [];
       const special = { seq: this.tail, record };
@@ -319,6 +330,12 @@ class Stage {
         this.state.set(key, value);
     }
   }
+}
+
+/** The job's key in a topic; empty for none, and for one that is for one node only. */
+function keyIn({ keys, node }: storage.JobOptions, { key }: keeper.TopicConfig): string {
+  if (key === undefined || node !== '') return '';
+  return keys.find(({ from }) => from === key.from)?.key ?? '';
 }
 
 function tooLong(what: string): { code: string; message: string } {
