@@ -112,6 +112,7 @@ export class Life {
       turn: (run) => this.schedule.add(run),
       settleDelayMs: 5,
       cacheBytes: dice.pick([0, 60, 1_000_000]),
+      keyWindow: dice.pick([undefined, { keys: 4, entries: 2 }]),
       roll: sabotage.roll ?? ((parts) => rollRecords(parts, recordBytes)),
     });
     this.browser = new Browser(this.store);

@@ -3,6 +3,7 @@ import { jobId } from '@malabar/core';
 import { readU16, readU48, SURVIVOR_SEQ_AT } from '../core/keys.js';
 import type { WriteBatch } from '../engine.js';
 import { Bus } from './bus.suite.js';
+import { FlowRules } from './flow.suite.js';
 import {
   bodiesOf,
   DAY_MS,
@@ -55,6 +56,7 @@ export class Model extends Bus {
   /** How many of the changes are on the disk. */
   durableChanges = 0;
   #sealed: Sealed | undefined;
+  readonly #flow = new FlowRules(this.view, this);
 
   // --- commits ------------------------------------------------------------------------------------
 
@@ -154,8 +156,9 @@ export class Model extends Bus {
     queue.jobs.push(job);
     this.jobs.set(body, job);
     for (const topic of topics) {
-      const delivery = this.newDelivery(job, topic, false);
-      if (options && isSpecial(options))
+      const key = options?.node === '' && topic.config.key ? (options.keys[0]?.key ?? '') : '';
+      const delivery = this.newDelivery(job, topic, false, key);
+      if (options && (isSpecial(options) || key !== ''))
         delivery.kept = {
           ...delivery.kept,
           entry: true,
@@ -237,6 +240,7 @@ export class Model extends Bus {
     if (node !== '' && lease.node !== node)
       this.fail(`${where} is for ${node}, but somebody of '${lease.node}' leases it`);
     if (node !== '') this.saw('jobs of one node leased');
+    this.#flow.granting(delivery);
     const dueAtMs = dueOf(delivery);
     const now = this.view.now();
     if (dueAtMs > now) this.fail(`${where} is leased ${dueAtMs - now} ms before its time`);
@@ -329,6 +333,7 @@ export class Model extends Bus {
       dueAtMs: this.view.now(),
       forgivenAttempts: attempts,
       forgivenCrashes: crashes,
+      holds: false,
     });
   }
 
@@ -362,6 +367,7 @@ export class Model extends Bus {
   crash(): void {
     this.live = new Map();
     this.granted = new Map();
+    this.#flow.crash();
     this.ending.clear();
     this.configs = [];
     this.untold = [];
@@ -414,6 +420,7 @@ export class Model extends Bus {
       entry: true,
       attempts,
       crashes,
+      holds: !dead && this.#flow.holds(delivery),
       dueAtMs: now + (outcome.retryAfterMs || pauseMs(policy, counted)),
     });
   }

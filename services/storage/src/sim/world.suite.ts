@@ -35,6 +35,7 @@ export class World {
         const [first] = config.queues;
         return first !== undefined && this.life.store.shards.get(first.name)?.config === first;
       },
+      isReading: () => this.life.schedule.size > 0,
       survives: (shard, seq) => this.disk.survives(shard, seq),
       awaySinceMs: (...place) => this.life.awaySinceMs(...place),
     });
