@@ -2,7 +2,7 @@ import type { keeper } from '@malabar/contracts';
 import { dueOf, type ModelDelivery, type ModelTopic, type StoreView } from './words.suite.js';
 
 /** Turns of one key that another may have to watch while nothing is being read. */
-const TURNS_MAX = 3;
+const TURNS_MAX = 2;
 const EPSILON = 1e-3;
 
 interface Flow {

@@ -8,6 +8,7 @@ import type { Engine, WriteBatch } from '../engine.js';
 import type { Store } from '../store.js';
 import type { Dice } from './dice.suite.js';
 import { Disk } from './disk.suite.js';
+import { flowMutants } from './flow-mutants.suite.js';
 import type { World } from './world.suite.js';
 
 type Sabotage = ConstructorParameters<typeof World>[1];
@@ -331,4 +332,5 @@ export const mutants: Mutant[] = [
         },
     ),
   },
+  ...flowMutants,
 ];

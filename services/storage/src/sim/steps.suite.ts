@@ -3,6 +3,7 @@ import { discard } from '../discard.js';
 import { replay } from '../replay.js';
 import { checkQuiet } from './checks.suite.js';
 import { anyConfig, anyOptions, NODES, QUEUES, TOPICS } from './documents.suite.js';
+import { takeTurns } from './flow-steps.suite.js';
 import type { Stream } from './life.suite.js';
 import type { World } from './world.suite.js';
 
@@ -30,6 +31,7 @@ const steps: Array<[weight: number, step: Step]> = [
   [2, reconfigure],
   [3, replayDead],
   [3, takeBack],
+  [1, takeTurns],
   [3, flush],
   [2, crash],
   [0.5, fence],

@@ -3,7 +3,7 @@ import { joinFrames, toBusError } from '@malabar/core';
 import type { Dice } from './dice.suite.js';
 import { Disk } from './disk.suite.js';
 import { anyConfig } from './documents.suite.js';
-import { Life, type Sabotage } from './life.suite.js';
+import { Life, type Sabotage, type Stream } from './life.suite.js';
 import { Model } from './model.suite.js';
 import { settle, type Time } from './schedule.suite.js';
 
@@ -254,6 +254,17 @@ export class World {
       if (!life.zombie && model.durableChanges < changes)
         model.fail('a flush has ended before everything was on the disk');
     });
+  }
+
+  /** A dispatcher says yes to all that it has. */
+  done(stream: Stream): void {
+    const request = storage.DeliverRequest.fromPartial({ dispatcher: stream.name });
+    for (const firstLeaseId of stream.held.splice(0)) {
+      const outcome = { leaseId: firstLeaseId, kind: common.OutcomeKind.DONE };
+      this.model.outcome(common.Outcome.fromPartial(outcome));
+      request.done.push({ firstLeaseId, count: 1 });
+    }
+    this.life.store.delivery.handle(stream.session, request);
   }
 
   /** Settles as a fetching consumer or an operator does, and compares what counted. */
