@@ -8,10 +8,11 @@ import { type ActParams, act } from './node/sdk/act.js';
 import { counts, endedAt, recorded, startWorker } from './node-sdk.js';
 import { deliveryOf } from './php-application.js';
 
-const { DONE } = common.DeliveryState;
+const { DONE, DEAD } = common.DeliveryState;
+const { CRASH } = common.OutcomeKind;
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const target = 'target: grpc, timeout: 2s, retry: { attempts: 5, backoff: fixed, min: 50ms }';
-const names = ['dies', 'killed', 'stored', 'stopped', 'cut', 'drained', 'steady'];
+const names = ['dies', 'poison', 'killed', 'stored', 'stopped', 'cut', 'drained', 'steady'];
 const documents = `
 queues:
 ${names.map((name) => `  ${name}: { topics: { act: { ${target} } } }`).join('\n')}
@@ -65,7 +66,7 @@ async function publish(queue: string, ...params: ActParams[]): Promise<string[]>
   return published.map(({ id }) => id);
 }
 
-test('jobs of a worker that is killed are done by another one at once', async () => {
+test('jobs of a worker that is killed are done by another one, and remember the crash', async () => {
   const { record, begun, ended } = recorded();
   const [one, two] = [await workerProcess('dies'), await workerProcess('dies')];
   await eventually(async () => expect((await workersOf('dies')).workers).toBe(2));
@@ -73,18 +74,52 @@ test('jobs of a worker that is killed are done by another one at once', async ()
   const ids = await publish('dies', ...jobs);
   await eventually(() => expect(begun()).toHaveLength(4));
   one.kill('SIGKILL');
+  let crashes = 0;
   for (const id of ids) {
-    // A worker that is gone gives its jobs back: that is no attempt of theirs.
-    expect(await endedAt(bus, 'act', id)).toMatchObject({ state: DONE, history: [] });
+    const { state, history } = await endedAt(bus, 'act', id);
+    expect(state).toBe(DONE);
+    for (const attempt of history)
+      expect(attempt).toMatchObject({ outcome: CRASH, errorCode: 'WORKER_GONE' });
+    crashes += history.length;
   }
+  expect(crashes).toBe(2);
   expect(new Set(ended().map(({ pid }) => pid))).toEqual(new Set([two.pid]));
   expect(
     ended()
       .map(({ n }) => n)
       .sort(),
   ).toEqual([1, 2, 3, 4]);
-  expect(begun().every((line) => line.try === 1)).toBe(true);
 });
+
+test('a job that kills its worker three times is quarantined, and its neighbours are done', async () => {
+  const { record, begun, ended } = recorded();
+  const options = { concurrency: 3 };
+  let stopped = false;
+  const respawn = async (): Promise<void> => {
+    while (!stopped) {
+      const worker = await workerProcess('poison', options);
+      if (!stopped) await worker.exited;
+    }
+  };
+  const respawning = respawn();
+  await eventually(async () => expect((await workersOf('poison')).workers).toBe(1));
+  const sleeps = [1, 2].map((n) => ({ record, do: 'sleep', ms: 1_000, n }) as const);
+  const [one, two, poison] = await publish('poison', ...sleeps, { record, do: 'die', n: 3 });
+  const dead = await endedAt(bus, 'act', poison as string);
+  expect(dead).toMatchObject({ state: DEAD, quarantined: true, crashes: 3 });
+  expect(dead.history.map(({ outcome }) => outcome)).toEqual([CRASH, CRASH, CRASH]);
+  for (const id of [one, two])
+    expect(await endedAt(bus, 'act', id as string)).toMatchObject({ state: DONE });
+  // The neighbours were there at its first crash only.
+  expect(begun().filter(({ n }) => n === 3)).toHaveLength(3);
+  for (const n of [1, 2]) {
+    expect(begun().filter((line) => line.n === n).length).toBeLessThanOrEqual(2);
+    expect(ended().filter((line) => line.n === n)).toHaveLength(1);
+  }
+  stopped = true;
+  for (const server of servers.splice(0)) await server.stop();
+  await respawning;
+}, 120_000);
 
 test('a dispatcher that is killed while jobs run makes none of them run twice', async () => {
   const { record, begun, ended } = recorded();

@@ -94,6 +94,19 @@ test('the same unique key is the same event', async () => {
   expect(await once()).toEqual({ id: first.id, duplicate: true });
 });
 
+test('with a debounce the last of a row takes the place of the others', async () => {
+  const malabar = connected();
+  const options = { unique: 'debounced', debounce: '10m', maxWait: '1h' } as const;
+  const first = await malabar.publish('orders', { n: 1 }, options);
+  const second = await malabar.publish('orders', { n: 2 }, options);
+  expect(second.duplicate).toBe(false);
+  const [one] = (await bus.storage.getJob({ jobId: first.id })).deliveries;
+  expect(one).toMatchObject({ state: common.DeliveryState.DISCARDED, errorCode: 'REPLACED' });
+  expect(one?.error).toContain(second.id);
+  const [two] = (await bus.storage.getJob({ jobId: second.id })).deliveries;
+  expect(two?.state).toBe(common.DeliveryState.SCHEDULED);
+});
+
 test('thousands that are published at once travel together, each with its answer', async () => {
   const malabar = connected();
   const publishing = Array.from({ length: 5_000 }, (_, n) => malabar.publish('bulk', { n }));
@@ -187,6 +200,8 @@ test('what is wrong with an event is said before anything is sent', async () => 
     [malabar.publish('orders', {}, { colour: 'red' } as never), "has no option 'colour'"],
     [malabar.publish('orders', 'text' as never), 'its parameters are an object, not string'],
     [malabar.publish('orders', {}, { uniqueFor: '1m' }), 'uniqueFor means nothing without unique'],
+    [malabar.publish('orders', {}, { debounce: '1s' }), 'debounce means nothing without unique'],
+    [malabar.publish('orders', {}, { maxWait: '1s' }), 'maxWait means nothing without debounce'],
   ];
   for (const [publishing, words] of faults) await expect(publishing).rejects.toThrow(words);
   expect(() => connect({ address: 'a:1', keeper: 'b:2' })).toThrow('not both');

@@ -69,6 +69,22 @@ needs(describe, phpIsHere)('publishing from PHP', () => {
     expect(ids[1]).toBe(ids[0]);
   });
 
+  test('with a debounce the last of a row takes the place of the others', async () => {
+    const last = (n: number) =>
+      `Event::name('orders')->unique('debounced')->debounce(600, 1200)->publish(['n' => ${n}])`;
+    const { ids } = await publish(`[${last(1)}, ${last(2)}]`);
+    expect(ids[1]).not.toBe(ids[0]);
+    const [first, second] = await Promise.all(
+      ids.map((jobId: string) => bus.storage.getJob({ jobId })),
+    );
+    expect(first?.deliveries[0]).toMatchObject({
+      state: common.DeliveryState.DISCARDED,
+      errorCode: 'REPLACED',
+    });
+    expect(first?.deliveries[0]?.error).toContain(ids[1]);
+    expect(second?.deliveries[0]).toMatchObject({ state: common.DeliveryState.SCHEDULED });
+  });
+
   test('thousands go in few round trips, each with its id', async () => {
     const events = `array_map(fn ($n) => Event::name('orders')->with(['n' => $n]), range(1, 2000))`;
     const { ids } = await publish(`Event::publishAll(${events})`);

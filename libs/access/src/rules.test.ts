@@ -69,6 +69,7 @@ const MATRIX: Record<string, Record<string, string>> = {
     getJob: 'viewer@shop',
     replay: 'operator@shop',
     discard: 'operator@shop',
+    discardDead: 'operator@shop',
     verify: 'viewer@shop',
   },
   DispatcherService: {

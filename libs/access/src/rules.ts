@@ -174,6 +174,7 @@ export function storageRules(systemOf: SystemOf): Rules<storage.StorageServiceDe
     },
     replay: ofQueue(OPERATOR),
     discard: ofQueue(OPERATOR),
+    discardDead: ofQueue(OPERATOR),
     verify: ofQueue(VIEWER),
   };
 }

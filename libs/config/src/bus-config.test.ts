@@ -41,7 +41,7 @@ queues:
         delay: 10s
         start: beginning
         paused: true
-        retry: { attempts: 4, ladder: [1s, 1m], jitter: 0, age: 1d, crashes: 2 }
+        retry: { attempts: 4, ladder: [1s, 1m], jitter: 0, age: 1d, crashes: 2, replays: 7 }
       mail:
         target: { http: { url: 'http://x/y', headers: { x-key: { secret: env:KEY } } } }
   archive: { topics: { all: { target: pull }, live: { target: grpc } } }
@@ -105,6 +105,7 @@ test('a document reaches the contract with all it says', async () => {
           jitter: 0,
           ageMaxMs: 86_400_000,
           crashesMax: 2,
+          replaysMax: 7,
           ladderMs: [1_000, 60_000],
         },
       },

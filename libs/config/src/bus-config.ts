@@ -117,7 +117,7 @@ function text(secret: Secret | undefined): string {
 }
 
 export function retryPolicy(retry: RetryDocument): keeper.RetryPolicy {
-  const { attempts, minMs, maxMs, jitter, ageMs, crashes, ladderMs } = retry;
+  const { attempts, minMs, maxMs, jitter, ageMs, crashes, replays, ladderMs } = retry;
   return {
     attempts,
     backoff: BACKOFF[retry.backoff],
@@ -126,6 +126,7 @@ export function retryPolicy(retry: RetryDocument): keeper.RetryPolicy {
     jitter,
     ageMaxMs: ageMs,
     crashesMax: crashes,
+    replaysMax: replays,
     ladderMs,
   };
 }

@@ -87,5 +87,6 @@ const endless: keeper.RetryPolicy = {
   jitter: 0,
   ageMaxMs: 0,
   crashesMax: 1_000_000,
+  replaysMax: 0,
   ladderMs: [],
 };

@@ -15,6 +15,7 @@ export function randomDocuments(random: () => number, hashes: readonly string[])
       jitter: maybe(pick(0, 0.5, '1')),
       age: maybe('2d'),
       crashes: maybe(2),
+      replays: maybe(4),
       ...pick(
         { ladder: ['1s', '5m'] },
         { backoff: 'fixed', min: '250ms' },

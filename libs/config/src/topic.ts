@@ -42,6 +42,7 @@ export interface RetryDocument {
   /** 0 for no limit. */
   ageMs: number;
   crashes: number;
+  replays: number;
   ladderMs: number[];
 }
 
@@ -83,6 +84,9 @@ const retryFields = section({
   ageMs: duration
     .optional()
     .describe('An older job is not tried again; without it age is no reason.'),
+  replays: count(1)
+    .prefault(10)
+    .describe('How often a dead job may be replayed before that takes --force.'),
   crashes: count(1)
     .prefault(3)
     .describe('A consumer that died this often on a job gets it no more (quarantine).'),

@@ -83,6 +83,22 @@ final class Event
         return $unique->option('WINDOW', Seconds::text($windowSeconds));
     }
 
+    /**
+     * Puts it off so long, and in the place of the event with the same `unique` id as long as no task has
+     * begun that one; else it is an event of its own.
+     *
+     * @param float $seconds how long it waits, anew with each publication
+     * @param float|null $maxWaitSeconds due at the latest so long after the first that was replaced
+     */
+    public function debounce(float $seconds, ?float $maxWaitSeconds = null): self
+    {
+        $debounced = $this->option('DEBOUNCE', Seconds::text($seconds));
+        if ($maxWaitSeconds === null) {
+            return $debounced;
+        }
+        return $debounced->option('MAXWAIT', Seconds::text($maxWaitSeconds));
+    }
+
     /** 0 (usual) to 9 (first). */
     public function priority(int $priority): self
     {
@@ -160,7 +176,8 @@ final class Event
     private static function allUnique(array $events): bool
     {
         foreach ($events as $event) {
-            if (!isset($event->options['UNIQUE'])) {
+            // One that is debounced is published anew if a task has begun it meanwhile.
+            if (!isset($event->options['UNIQUE']) || isset($event->options['DEBOUNCE'])) {
                 return false;
             }
         }

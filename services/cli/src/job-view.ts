@@ -52,6 +52,7 @@ function jobFields(job: common.Job): string[][] {
   const optional = [
     ['key', job.key],
     ['unique', job.idempotencyKey],
+    ['debounce', job.debounceMs ? formatSpan(job.debounceMs) : ''],
     ['priority', job.priority ? String(job.priority) : ''],
     ['deliver at', job.deliverAtMs ? formatTime(job.deliverAtMs) : ''],
     ['expires at', job.expiresAtMs ? formatTime(job.expiresAtMs) : ''],
@@ -75,6 +76,8 @@ function printDelivery(terminal: Terminal, delivery: storage.Delivery): void {
   terminal.line(
     `${terminal.style('bold', `${delivery.queue}/${delivery.topic}`)}  ${state}${detail(delivery)}`,
   );
+  if (delivery.state === common.DeliveryState.DISCARDED)
+    terminal.line(`  ${[delivery.errorCode, delivery.error].filter(Boolean).join(': ')}`);
   for (const attempt of delivery.history) {
     const at = `${formatTime(attempt.startedAtMs)}, ${formatSpan(attempt.durationMs)}`;
     const by = attempt.consumer ? `, by ${attempt.consumer}` : '';
@@ -88,6 +91,7 @@ function detail(delivery: storage.Delivery): string {
   const parts: string[] = [];
   if (delivery.attempts > 0) parts.push(plural(delivery.attempts, 'attempt'));
   if (delivery.crashes > 0) parts.push(plural(delivery.crashes, 'crash', 'crashes'));
+  if (delivery.replays > 0) parts.push(`replayed ${times(delivery.replays)}`);
   if (delivery.quarantined) parts.push('quarantined');
   if (delivery.state === common.DeliveryState.SCHEDULED)
     parts.push(`due ${formatTime(delivery.dueAtMs)}`);
@@ -95,3 +99,5 @@ function detail(delivery: storage.Delivery): string {
   if (delivery.nodeAway) parts.push(`waits for node ${delivery.node}, which is away`);
   return parts.length > 0 ? `  (${parts.join(', ')})` : '';
 }
+
+const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);

@@ -18,6 +18,7 @@ export function leased(
     return common.Job.encode(common.Job.fromPartial(fields)).finish();
   });
   const run: common.JobRun = {
+    crashes: 0,
     store: 1,
     shard: 2,
     firstSeq: 7,

@@ -33,6 +33,11 @@ export class Delivery {
     return this.run.attempt;
   }
 
+  /** Whether an earlier try has crashed its consumer. */
+  get hasCrashed(): boolean {
+    return this.run.crashes > 0;
+  }
+
   get acceptedAtMs(): number {
     return this.run.acceptedAtMs;
   }

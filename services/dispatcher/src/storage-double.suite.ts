@@ -4,6 +4,7 @@ import { Channel, joinFrames } from '@malabar/core';
 interface Waiting {
   seq: number;
   attempt: number;
+  crashes?: number;
 }
 
 interface Subscribed {
@@ -57,10 +58,10 @@ export class StorageDouble {
   }
 
   /** Makes a job ready that has been tried before; returns its sequence number. */
-  pushTried(path: string, body: string, attempt: number): number {
+  pushTried(path: string, body: string, attempt: number, crashes = 0): number {
     const seq = this.#nextSeq++;
     this.#jobs.set(seq, { path, job: common.Job.fromPartial({ body: Buffer.from(body) }) });
-    this.#readyOf(path).push({ seq, attempt });
+    this.#readyOf(path).push({ seq, attempt, crashes });
     this.#pump();
     return seq;
   }
@@ -189,9 +190,20 @@ export class StorageDouble {
     if (runs.length > 0) this.#send({ runs });
   }
 
-  #lease(path: string, subscriptionId: number, { seq, attempt }: Waiting): common.JobRun {
+  #lease(
+    path: string,
+    subscriptionId: number,
+    { seq, attempt, crashes = 0 }: Waiting,
+  ): common.JobRun {
     const leaseId = this.#nextLease++;
-    this.#leases.set(leaseId, { path, subscriptionId, seq, attempt, session: this.streams });
+    this.#leases.set(leaseId, {
+      path,
+      subscriptionId,
+      seq,
+      attempt,
+      crashes,
+      session: this.streams,
+    });
     const job = this.#jobs.get(seq)?.job ?? common.Job.fromPartial({});
     return {
       store: 1,
@@ -202,6 +214,7 @@ export class StorageDouble {
       acceptedAtMs: this.now(),
       jobs: joinFrames([common.Job.encode(job).finish()]),
       attempt,
+      crashes,
       leaseUntilMs: this.now() + this.leaseMs,
       subscriptionId,
     };

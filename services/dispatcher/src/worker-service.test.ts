@@ -10,7 +10,7 @@ import { WorkerRunner } from './targets/grpc.js';
 import { workerServiceDefinition } from './work-encoding.js';
 import { createWorkerService } from './worker-service.js';
 
-const { DEAD, EXTEND, RELEASE, RETRY } = common.OutcomeKind;
+const { CRASH, DEAD, EXTEND, RELEASE, RETRY } = common.OutcomeKind;
 
 let clock: FakeClock;
 let storage: StorageDouble;
@@ -172,22 +172,83 @@ test("storage's share bounds what all workers hold together", async () => {
   await worker.got(3);
 });
 
-test('jobs of a worker whose stream breaks go to another one at once', async () => {
+test('a stream that breaks without a word has crashed on each of the jobs that it had', async () => {
+  const one = new TestWorker({ topic: 'q/t', capacity: 5, worker: 'w1' });
+  await joined(1);
+  storage.push('q/t', 'a', 'b');
+  await one.got(2);
+  one.leave();
+  const error = 'the stream of w1 broke while it had 2 jobs';
+  const said = { kind: CRASH, errorCode: 'WORKER_GONE', error, consumer: 'w1' };
+  await eventually(() => expect(storage.outcomes).toMatchObject([said, said]));
+  expect(runner.running).toBe(0);
+});
+
+test('a worker that has said that it leaves is not to blame when its stream breaks', async () => {
   const one = new TestWorker({ topic: 'q/t', capacity: 5 });
   await joined(1);
   storage.push('q/t', 'a', 'b');
   await one.got(2);
   const two = new TestWorker({ topic: 'q/t', capacity: 5 });
   await joined(2);
+  one.say({ leaving: true });
+  await eventually(() => expect(storage.credits('q/t')).toBe(10));
   one.leave();
   await two.got(2);
   expect(storage.outcomes.map(({ kind }) => kind)).toEqual([RELEASE, RELEASE]);
+});
+
+test('nobody is to blame while the topic is drained', async () => {
+  const one = new TestWorker({ topic: 'q/t', capacity: 5 });
+  await joined(1);
+  storage.push('q/t', 'a');
+  await one.got(1);
+  runner.retire();
+  one.leave();
+  await eventually(() => expect(storage.outcomes).toMatchObject([{ kind: RELEASE }]));
+});
+
+test('what has crashed a worker before goes alone, once a worker is free of others', async () => {
+  const worker = new TestWorker({ topic: 'q/t', capacity: 3 });
+  await joined(1);
+  storage.push('q/t', 'a', 'b');
+  await worker.got(2);
+  storage.pushTried('q/t', 'poison', 2, 1);
+  storage.push('q/t', 'c');
+  worker.say({ done: [worker.items[0]?.leaseId ?? 0] });
+  await eventually(() => expect(storage.done).toEqual([1]));
+  expect(worker.bodies).toEqual(['a', 'b']);
+  worker.say({ done: [worker.items[1]?.leaseId ?? 0] });
+  await worker.got(3);
+  expect(worker.bodies).toEqual(['a', 'b', 'poison']);
+  worker.say({ done: [worker.items[2]?.leaseId ?? 0] });
+  await worker.got(4);
+  expect(worker.bodies.at(-1)).toBe('c');
+});
+
+test('other workers go on with the others while one is kept for what has crashed before', async () => {
+  const one = new TestWorker({ topic: 'q/t', capacity: 2 });
+  await joined(1);
+  storage.push('q/t', 'a');
+  await one.got(1);
+  const two = new TestWorker({ topic: 'q/t', capacity: 2 });
+  await joined(2);
+  storage.push('q/t', 'b');
+  await two.got(1);
+  storage.pushTried('q/t', 'poison', 3, 2);
+  storage.push('q/t', 'c');
+  await eventually(() => expect([...one.bodies, ...two.bodies]).toHaveLength(3));
+  const kept = one.bodies.includes('c') ? two : one;
+  kept.say({ done: [kept.items[0]?.leaseId ?? 0] });
+  await eventually(() => expect(kept.bodies).toContain('poison'));
 });
 
 test('a worker that ends its side is a worker that leaves', async () => {
   const worker = new TestWorker({ topic: 'q/t' });
   await joined(1);
   worker.end();
+  await eventually(() => expect(storage.credits('q/t')).toBe(0));
+  await clock.advance(500);
   await joined(0);
   await eventually(() => worker.ended);
   expect(worker.error).toBeUndefined();

@@ -2,11 +2,14 @@ import type { dispatcher } from '@malabar/contracts';
 import { BusError, Channel, type Clock, toBusError, verifyPassword } from '@malabar/core';
 import type { CallContext, Implementation } from '@malabar/rpc';
 import type { Delivery } from './delivery.js';
-import { CAPACITY_MAX, Worker, type WorkerPort, type WorkerRunner } from './targets/grpc.js';
+import { CAPACITY_MAX, type WorkerRunner } from './targets/grpc.js';
+import { Worker, type WorkerPort } from './targets/worker.js';
 import { WorkBatch, type workerServiceDefinition } from './work-encoding.js';
 
 /** A worker that connects and says nothing is sent away after this. */
 const FIRST_MESSAGE_MS = 10_000;
+/** A call that was cut may look for so long as if its worker had ended its side. */
+const CUT_SHOWS_MS = 500;
 /** Jobs in one message: clients refuse messages above 4 MiB unless told otherwise. */
 const MESSAGE_BYTES_MAX = 1024 * 1024;
 const WORKER_NAME_MAX = 128;
@@ -30,18 +33,18 @@ function serve(
   context: CallContext,
 ): AsyncIterable<dispatcher.WorkResponse> {
   const stream = new WorkerStream(options, context);
-  context.signal.addEventListener('abort', () => stream.leave(), { once: true });
+  context.signal.addEventListener('abort', () => stream.broke(), { once: true });
   void stream.read(requests);
   return stream.out;
 }
 
 /** One worker's stream from its first message to its end. */
 class WorkerStream {
-  readonly out = new Channel<dispatcher.WorkResponse>(() => this.leave());
+  readonly out = new Channel<dispatcher.WorkResponse>(() => this.broke());
   #runner: WorkerRunner | undefined;
   #worker: Worker | undefined;
   #left = false;
-  readonly #cancelTimer: () => void;
+  #cancelTimer: () => void;
 
   constructor(
     private readonly options: WorkerServiceOptions,
@@ -56,25 +59,56 @@ class WorkerStream {
     try {
       for await (const request of requests) {
         if (this.#left) return;
-        if (this.#worker === undefined) await this.#open(request);
-        this.#handle(request);
+        await this.#take(request);
       }
-      this.leave();
+      this.#requestsEnded();
+    } catch (error) {
+      this.broke();
+      this.out.fail(toBusError(error));
+    }
+  }
+
+  /** The worker has ended its side in peace, or its connection was cut: that shows a moment later. */
+  #requestsEnded(): void {
+    const leave = (): void => {
+      this.#leave();
       this.out.end();
+    };
+    if (this.#left || this.#worker === undefined || this.#worker.isLeaving) leave();
+    else {
+      this.#runner?.stopped(this.#worker);
+      this.#cancelTimer = this.options.clock.after(CUT_SHOWS_MS, leave);
+    }
+  }
+
+  /** It ended without a word of the worker. */
+  broke(): void {
+    this.#end((runner, worker) => runner.broke(worker));
+  }
+
+  #leave(): void {
+    this.#end((runner, worker) => runner.leave(worker));
+  }
+
+  #end(tell: (runner: WorkerRunner, worker: Worker) => void): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#cancelTimer();
+    if (this.#runner !== undefined && this.#worker !== undefined) tell(this.#runner, this.#worker);
+  }
+
+  /** A request that makes no sense is answered with an error, and its worker is alive all the same. */
+  async #take(request: dispatcher.WorkRequest): Promise<void> {
+    try {
+      if (this.#worker === undefined) await this.#open(request);
+      this.#handle(request);
     } catch (error) {
       this.#fail(toBusError(error));
     }
   }
 
-  leave(): void {
-    if (this.#left) return;
-    this.#left = true;
-    this.#cancelTimer();
-    if (this.#worker !== undefined) this.#runner?.leave(this.#worker);
-  }
-
   #fail(error: BusError): void {
-    this.leave();
+    this.#leave();
     this.out.fail(error);
   }
 

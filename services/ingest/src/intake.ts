@@ -348,6 +348,8 @@ const NO_OPTIONS: Omit<storage.JobOptions, 'index'> = {
   node: '',
   nodeWaitMs: 0,
   keys: [],
+  debounceMs: 0,
+  debounceMaxMs: 0,
 };
 const NO_BYTES = new Uint8Array(0);
 

@@ -4,6 +4,7 @@ import type { CallContext, Implementation } from '@malabar/rpc';
 import type { JobOptions, JobOutcome } from './batch.js';
 import { type Caller, type CallerRules, callerOf } from './caller.js';
 import type { Intake } from './intake.js';
+import { debounceFault } from './job-debounce.js';
 import { headersFault } from './job-headers.js';
 import { timesFault } from './job-times.js';
 import { Submission } from './submission.js';
@@ -91,7 +92,7 @@ function invalid(job: common.Job, { ours }: Caller): BusError | undefined {
   if (node !== '' && !ours)
     return new BusError('INVALID', 'node: only the bus itself says which node gets a job');
   // What the bus says itself in headers it may say.
-  return timesFault(job) ?? (ours ? undefined : headersFault(headers));
+  return timesFault(job) ?? debounceFault(job) ?? (ours ? undefined : headersFault(headers));
 }
 
 function optionsOf(job: common.Job, clock: Clock, idempotencyWindowMs: number): JobOptions {
@@ -103,6 +104,8 @@ function optionsOf(job: common.Job, clock: Clock, idempotencyWindowMs: number): 
     node: job.node,
     nodeWaitMs: job.nodeWaitMs,
     idempotencyKey: job.idempotencyKey,
+    debounceMs: job.debounceMs,
+    debounceMaxMs: job.debounceMaxMs,
     ...(job.idempotencyKey !== '' && { idempotencyWindowMs }),
   };
 }

@@ -51,6 +51,7 @@ export class StorageDouble {
       deliver: missing,
       listJobs: missing,
       replay: missing,
+      discardDead: missing,
       discard: missing,
       verify: missing,
     });

@@ -6,6 +6,7 @@ import {
   baseOf,
   claimText,
   foldJournal,
+  isEntry,
   type JournalLine,
   type LoadedJournal,
 } from './core/journal.js';
@@ -19,6 +20,8 @@ const PAGE = 200;
 /** Lines that nobody needs any more are taken away when there are so many of them. */
 const TRIM_LINES = 128;
 const TRIM_LEASE_MS = 10_000;
+/** A line that changes its state while the states are read may be missed; in so many readings it is not. */
+const READS_MAX = 4;
 const { READY, LEASED, SCHEDULED } = common.DeliveryState;
 const { DONE, RELEASE } = common.OutcomeKind;
 
@@ -40,9 +43,32 @@ export class JournalStore {
   /** Ends what every leader before may still write, and tells what they have written. */
   async claim(token: number): Promise<LoadedJournal> {
     await this.#write(claimText(token), `claim/${token}`);
-    const lines = await this.options.patience.until('the journal is read', () => this.#read());
+    const lines = await this.#readWhole();
     this.#floor = lines[0]?.position ?? 0;
-    return foldJournal(lines);
+    const { base } = foldJournal(lines);
+    // What could not be trimmed, and lies alone now, would speak of schedules that are gone.
+    return foldJournal(lines.filter(({ position }) => position >= base));
+  }
+
+  async #readWhole(): Promise<JournalLine[]> {
+    const { patience } = this.options;
+    let reads = 0;
+    const lines = await patience.until('the journal is read', async () => {
+      const found = await this.#read();
+      const missing = missingFrom(found);
+      if (missing === undefined) return found;
+      const text = `line ${missing} of the journal is not there`;
+      if (++reads < READS_MAX) throw new BusError('UNAVAILABLE', text);
+      patience.log.error({ line: missing }, `${text}; what it said is lost`);
+      return found;
+    });
+    for (const { position, text } of lines)
+      if (!isEntry(text))
+        patience.log.error(
+          { line: position },
+          'a line of the journal cannot be read; it says nothing',
+        );
+    return lines;
   }
 
   /** Writes a line. Throws STALE_LEASE if another leader has written since. */
@@ -114,4 +140,12 @@ function outcomesOf({ firstSeq, firstLeaseId, count }: common.JobRun, base: numb
       kind: firstSeq + at < base ? DONE : RELEASE,
     }),
   );
+}
+
+/** The first line that is not there of those that must be; undefined if all are. */
+function missingFrom(lines: readonly JournalLine[]): number | undefined {
+  const { base, position: last } = foldJournal(lines);
+  const there = new Set(lines.map(({ position }) => position));
+  for (let position = base; position < last; position++) if (!there.has(position)) return position;
+  return undefined;
 }

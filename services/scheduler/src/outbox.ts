@@ -1,12 +1,12 @@
 import type { common, ingest, keeper } from '@malabar/contracts';
 import { type BusError, type Clock, fromFault, parseJobId, toBusError } from '@malabar/core';
 import { nominalAfter, type Schedule } from '@malabar/schedule';
-import type { Arrival, Report } from './core/life.js';
 import type { Outgoing } from './core/record.js';
+import type { Arrival, Report } from './core/runs.js';
 import { jobOfSkip, jobsOfFire } from './fire-job.js';
 import type { Schedules } from './leader.js';
 import type { SchedulerMetrics } from './metrics.js';
-import type { Patience } from './patience.js';
+import { isForGood, type Patience } from './patience.js';
 import type { Submitter } from './submitter.js';
 
 const DAY_MS = 86_400_000;
@@ -14,6 +14,8 @@ const WINDOW_MS = 7 * DAY_MS;
 /** Seconds make many keys, and what a leader leaves unsaid is never older than ten of them. */
 const WINDOW_SHORT_MS = DAY_MS;
 const OFTEN_MS = 60_000;
+/** Bodies and headers of one push: together they must fit into a request, however many fire at once. */
+const PUSH_BYTES_MAX = 4 * 1024 * 1024;
 
 /** The nodes that are there for a fire. */
 export interface Placed {
@@ -70,6 +72,9 @@ interface ParcelBatch {
   windowMs: number;
   isNew: boolean;
   parcels: Parcel[];
+  bytes: number;
+  /** Of all batches that are sent together: the jobs of one decision may be in several. */
+  bundles: Map<Outgoing, Bundle>;
 }
 
 export interface SendOptions {
@@ -89,7 +94,9 @@ export class Outbox {
    * a job with its key is not its own.
    */
   send({ outgoing, schedules, isNew, onSent, onPlaced }: SendOptions): void {
-    const batches = new Map<string, ParcelBatch>();
+    const batches: ParcelBatch[] = [];
+    const open = new Map<string, ParcelBatch>();
+    const bundles = new Map<Outgoing, Bundle>();
     for (const one of outgoing) {
       const found = schedules.get(one.schedule);
       if (found === undefined) continue;
@@ -106,35 +113,45 @@ export class Outbox {
       const queue = config.job?.queue ?? '';
       const windowMs = windowOf(schedule, one.nominalMs);
       const key = `${windowMs} ${queue}`;
-      const batch = batches.get(key) ?? { queue, windowMs, isNew, parcels: [] };
-      batches.set(key, batch);
-      batch.parcels.push(...jobs.map((job) => ({ outgoing: one, job })));
+      for (const job of jobs) {
+        const bytes = bytesOf(job);
+        let batch = open.get(key);
+        if (batch === undefined || batch.bytes + bytes > PUSH_BYTES_MAX) {
+          batch = { queue, windowMs, isNew, parcels: [], bytes: 0, bundles };
+          batches.push(batch);
+          open.set(key, batch);
+        }
+        batch.bytes += bytes;
+        batch.parcels.push({ outgoing: one, job });
+      }
     }
-    for (const batch of batches.values()) void this.#push(batch, onSent);
+    for (const batch of batches) void this.#push(batch, onSent);
   }
 
   /** What cannot be pushed now is pushed later; what never can be is reported as refused. */
   async #push(
-    { queue, windowMs, isNew, parcels: all }: ParcelBatch,
+    { queue, windowMs, isNew, parcels: all, bundles }: ParcelBatch,
     onSent: SendOptions['onSent'],
   ): Promise<void> {
     const { patience } = this.options;
     let parcels = all;
     let attempts = 0;
-    const bundles = new Map<Outgoing, Bundle>();
     try {
       await patience.until(`${queue} takes its jobs`, async () => {
-        const isFirst = isNew && attempts++ === 0;
+        const isRepeated = attempts++ > 0;
         const results = await this.#submit(queue, parcels, windowMs);
         const ended: Sent[] = [];
         let waiting: BusError | undefined;
         parcels = parcels.filter((parcel, at) => {
           const result = results[at] as ingest.SubmitResult;
           const error = result.fault && fromFault(result.fault);
-          if (error === undefined)
-            ended.push(...this.#gather(parcel, this.#arrived(parcel, result, isFirst), bundles));
-          else waiting ??= error;
-          return error !== undefined;
+          if (error === undefined) {
+            const arrived = this.#arrived(parcel, result, { isNew, isRepeated });
+            ended.push(...this.#gather(parcel, arrived, bundles));
+          } else if (isForGood(error)) {
+            ended.push(...this.#gather(parcel, this.#refused(parcel, error), bundles));
+          } else if (waiting === undefined || error.retryable) waiting = error;
+          return error !== undefined && !isForGood(error);
         });
         if (ended.length > 0) onSent(ended);
         if (waiting !== undefined) throw waiting;
@@ -175,12 +192,17 @@ export class Outbox {
     return this.options.submitter.submit(queue, jobs, windowMs);
   }
 
-  #arrived({ outgoing }: Parcel, result: ingest.SubmitResult, isFirst: boolean): Arrived {
-    const { jobId: job, duplicate } = result;
-    if (outgoing.kind === 'skipped') return { job, lateMs: 0, isNew: !duplicate };
+  #arrived(
+    { outgoing }: Parcel,
+    { jobId: job, duplicate }: ingest.SubmitResult,
+    { isNew: isMine, isRepeated }: { isNew: boolean; isRepeated: boolean },
+  ): Arrived {
+    // What is there already is ours if we have sent it before and heard no answer.
+    const isNew = !duplicate || (isMine && isRepeated);
+    if (outgoing.kind === 'skipped') return { job, lateMs: 0, isNew };
     const acceptedAtMs = duplicate ? parseJobId(job).acceptedAtMs : this.options.clock.now();
     const lateMs = acceptedAtMs - outgoing.dueMs;
-    return { job, stranger: duplicate && isFirst, lateMs, isNew: !duplicate };
+    return { job, stranger: duplicate && isMine && !isRepeated, lateMs, isNew };
   }
 
   #refused({ outgoing }: Parcel, error: BusError): Arrived {
@@ -234,4 +256,11 @@ export class Outbox {
 function windowOf(schedule: Schedule, nominalMs: number): number {
   const next = nominalAfter(schedule, nominalMs);
   return next !== undefined && next - nominalMs < OFTEN_MS ? WINDOW_SHORT_MS : WINDOW_MS;
+}
+
+/** What a job takes of a request, more or less. */
+function bytesOf({ body, headers }: common.Job): number {
+  let bytes = body.length + 512;
+  for (const [name, value] of Object.entries(headers)) bytes += name.length + value.length;
+  return bytes;
 }

@@ -43,6 +43,9 @@ export class Patience {
   }
 }
 
+/** Whether no waiting helps against an error, however short it has been. */
+export const isForGood = (error: BusError): boolean => !mayHelp(error, 0);
+
 function mayHelp({ code, retryable }: BusError, waitedMs: number): boolean {
   return retryable || (/^UNKNOWN_/.test(code) && waitedMs < RELEASE_SPREAD_MS);
 }

@@ -72,13 +72,19 @@ function resultsOf({ firstLeaseId, jobs }: common.JobRun) {
   });
 }
 
+/** Undefined for what is no result: nobody waits for it, and it must not hold up those behind it. */
 function parse(body: Uint8Array): Result | undefined {
   try {
-    return JSON.parse(Buffer.from(body).toString()) as Result;
+    const said = JSON.parse(Buffer.from(body).toString()) as Partial<Result> | null;
+    const isResult = isFinal(said?.status) && typeof said?.headers === 'object' && said.headers;
+    return isResult ? (said as Result) : undefined;
   } catch {
     return undefined;
   }
 }
+
+const FINAL: readonly FinalStatus[] = ['done', 'failed', 'dead', 'discarded'];
+const isFinal = (status: unknown): boolean => FINAL.includes(status as FinalStatus);
 
 /** Undefined for a result that is of no run: somebody else's job in a queue of ours. */
 function runEnded(result: Result, nowMs: number): RunEnded | undefined {

@@ -329,6 +329,7 @@ function describe(
     quarantined: entry?.quarantined ?? false,
     errorCode: entry?.errorCode ?? '',
     error: entry?.error ?? '',
+    replays: entry?.replays ?? 0,
     consumer: lease?.grant.holder.name ?? '',
     node: entry?.node ?? '',
     nodeAway: waits && entry !== undefined && entry.node !== '' && topic.nodes.isAway(entry.node),

@@ -227,7 +227,7 @@ export class TestBus {
   /** Replays dead deliveries; resolves to how many. */
   async replay(queueName: string, topicName: string, ...jobIds: string[]): Promise<number> {
     let last = 0;
-    const request = { queue: queueName, topic: topicName, jobIds };
+    const request = { queue: queueName, topic: topicName, jobIds, force: false };
     for await (const { replayed } of replay(this.store, this.browser, request)) last = replayed;
     await this.rest();
     return last;

@@ -2,7 +2,8 @@ import { records, storage } from '@malabar/contracts';
 import { type BusError, type Clock, toBusError, toFault } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import { idempotencyKey } from './core/keys.js';
-import type { AppendCall, Shard, StagedAppend } from './core/shard.js';
+import { type Held, release } from './core/making-room.js';
+import type { AppendCall, Keys, Shard, StagedAppend } from './core/shard.js';
 import type { StagedWrites, WriteBuffer } from './core/write-buffer.js';
 import type { Engine } from './engine.js';
 import type { StoreMetrics } from './metrics.js';
@@ -13,7 +14,7 @@ const RETRY_MS = 250;
 /** Appends that wait for a commit, in bytes, before more are refused. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024;
 
-const NO_KEYS: ReadonlyMap<string, records.KeyRecord> = new Map();
+const NO_KEYS: Keys = { known: new Map(), held: new Map() };
 
 export interface CommitterOptions {
   engine: Engine;
@@ -28,6 +29,8 @@ export interface CommitterOptions {
   turn: (run: () => void) => void;
   /** How long an outcome may wait for an append to share its commit with. */
   settleDelayMs: number;
+  /** Holds a job that nobody has begun, so that it can be replaced; undefined if it was begun or has ended. */
+  hold(shard: Shard, holder: records.KeyRecord): Promise<Held | undefined>;
   /** Staged appends are durable: make them visible, then answer. */
   onAppended(staged: StagedAppend): void;
   /** A commit has succeeded; `recovered` if the one before was refused. */
@@ -52,6 +55,8 @@ export class Committer {
   #cancelDelay: (() => void) | undefined;
   #closed = false;
   #idle: Array<() => void> = [];
+  /** What the commit under way may replace. */
+  #held: Held[] = [];
 
   constructor(private readonly options: CommitterOptions) {}
 
@@ -163,6 +168,7 @@ export class Committer {
       while (results.unread) await results.read();
       // From here to the seal nothing waits: what is told and what it is told of stay together.
       staged = this.#stage([...calls, ...results.calls()], known, stagedWrites);
+      this.#release((held) => !held.used);
       this.#snapshot(staged, stagedWrites);
       const batch = { ...writes.seal(stagedWrites), urgent: calls.length === 0 };
       if (batch.appends.length + batch.state.size + batch.drops.length > 0) {
@@ -176,6 +182,7 @@ export class Committer {
       return code === 'DISK_FULL' && calls.length > 0 ? this.#commitWith([]) : false;
     }
     writes.committed();
+    this.#held = [];
     const recovered = this.failing;
     this.failing = false;
     for (const one of staged) this.options.onAppended(one);
@@ -191,6 +198,7 @@ export class Committer {
   ): BusError {
     const error = toBusError(thrown);
     this.options.writes.failed();
+    this.#release(() => true);
     this.#durable.unshift(...durable);
     this.failing = true;
     this.options.metrics.commitRefused(error.code);
@@ -207,7 +215,7 @@ export class Committer {
 
   #stage(
     calls: ReadonlyArray<[Shard, AppendCall]>,
-    known: ReadonlyMap<Shard, ReadonlyMap<string, records.KeyRecord>>,
+    known: ReadonlyMap<Shard, Keys>,
     stagedWrites: StagedWrites,
   ): StagedAppend[] {
     const now = this.options.clock.now();
@@ -216,20 +224,33 @@ export class Committer {
     );
   }
 
-  /** Who holds the idempotency keys of these appends now. */
-  async #knownKeys(
-    calls: ReadonlyArray<[Shard, AppendCall]>,
-  ): Promise<Map<Shard, Map<string, records.KeyRecord>>> {
-    const all = new Map<Shard, Map<string, records.KeyRecord>>();
+  /** Who holds the idempotency keys of these appends now; those that may be replaced are held. */
+  async #knownKeys(calls: ReadonlyArray<[Shard, AppendCall]>): Promise<Map<Shard, Keys>> {
+    const all = new Map<Shard, MutableKeys>();
     for (const [shard, { request }] of calls)
-      for (const { idempotencyKey: key } of request.options) {
-        const known = all.get(shard) ?? new Map<string, records.KeyRecord>();
-        all.set(shard, known);
-        if (key === '' || known.has(key)) continue;
-        const bytes = await this.options.engine.get(idempotencyKey(shard.id, key));
-        if (bytes !== undefined) known.set(key, records.KeyRecord.decode(bytes));
+      for (const { idempotencyKey: key, debounceMs } of request.options) {
+        const { known, held } = all.get(shard) ?? { known: new Map(), held: new Map() };
+        all.set(shard, { known, held });
+        if (key === '') continue;
+        const holder = known.get(key) ?? (await this.#holderOf(shard, key));
+        if (holder === undefined) continue;
+        known.set(key, holder);
+        if (debounceMs === 0 || held.has(key)) continue;
+        const found = await this.options.hold(shard, holder);
+        held.set(key, found);
+        if (found !== undefined) this.#held.push(found);
       }
     return all;
+  }
+
+  async #holderOf(shard: Shard, key: string): Promise<records.KeyRecord | undefined> {
+    const bytes = await this.options.engine.get(idempotencyKey(shard.id, key));
+    return bytes && records.KeyRecord.decode(bytes);
+  }
+
+  #release(which: (held: Held) => boolean): void {
+    for (const held of this.#held.filter(which)) release(held);
+    this.#held = this.#held.filter((held) => !which(held));
   }
 
   /** Puts the records of all changed topics into the commit. */
@@ -240,9 +261,15 @@ export class Committer {
         topic.dirty = false;
         this.options.writes.put(...topic.snapshot());
       }
-    for (const { specials } of staged)
-      for (const [topic, list] of specials) stagedWrites.state.set(...topic.snapshot(list));
+    for (const { specials, replaced } of staged)
+      for (const topic of new Set([...specials.keys(), ...replaced.keys()]))
+        stagedWrites.state.set(...topic.snapshot(specials.get(topic), replaced.get(topic)));
   }
+}
+
+interface MutableKeys {
+  known: Map<string, records.KeyRecord>;
+  held: Map<string, Held | undefined>;
 }
 
 function byShard(calls: ReadonlyArray<[Shard, AppendCall]>): Map<Shard, AppendCall[]> {

@@ -1,5 +1,6 @@
 import { common, type storage } from '@malabar/contracts';
 import { toBusError } from '@malabar/core';
+import { countedCrashes } from './core/failure.js';
 import type { Grant, Holder, Lease } from './core/lease.js';
 import type { Topic } from './core/topic.js';
 import { Fetching } from './fetching.js';
@@ -231,6 +232,7 @@ export class Delivery {
       acceptedAtMs: batch.acceptedAtMs,
       jobs: batch.frames(from, to),
       attempt: grant.attempt,
+      crashes: countedCrashes(grant.entry?.record),
       leaseUntilMs: grant.grantedAtMs + grant.leaseMs,
       subscriptionId: 0,
     };

@@ -31,7 +31,7 @@ export async function discard(
       if (found.shard !== shard)
         throw new BusError('UNKNOWN_JOB', `job ${id} is not in queue '${queue}'`);
       for (const one of topics) {
-        const became = await withdraw(store, one, found.seq, reason);
+        const became = await withdraw(store, one, found.seq, { reason });
         if (became !== 'ended') answer[became]++;
       }
     }
@@ -44,9 +44,21 @@ export async function discard(
 
 type Became = 'discarded' | 'leased' | 'ended';
 
-async function withdraw(store: Store, topic: Topic, seq: number, reason: string): Promise<Became> {
+interface Withdrawal {
+  reason: string;
+  /** Leaves alone what is not dead. */
+  only?: 'dead';
+}
+
+/** Takes one delivery back, wherever it waits. Durable with the next commit. */
+export async function withdraw(
+  store: Store,
+  topic: Topic,
+  seq: number,
+  how: Withdrawal,
+): Promise<Became> {
   for (let tries = 0; tries < TRIES; tries++) {
-    const became = await tryWithdraw(store, topic, seq, reason);
+    const became = await tryWithdraw(store, topic, seq, how);
     if (became !== 'changed') return became;
   }
   throw new BusError('BUSY', 'the delivery changes all the time; try again');
@@ -57,7 +69,7 @@ async function tryWithdraw(
   store: Store,
   topic: Topic,
   seq: number,
-  reason: string,
+  { reason, only }: Withdrawal,
 ): Promise<Became | 'changed'> {
   const { shard, id } = topic;
   const now = store.options.clock.now();
@@ -75,7 +87,10 @@ async function tryWithdraw(
       else if (state === 'ready' || state === 'unmatured') became = 'discarded';
       else if (stands !== undefined) became = isSame(stands, where) ? 'discarded' : 'changed';
       else if (dead !== undefined) became = 'discarded';
-      if (became !== 'discarded') return;
+      if (became !== 'discarded' || (only === 'dead' && dead === undefined)) {
+        if (became === 'discarded') became = 'ended';
+        return;
+      }
       if (dead !== undefined && topic.replaying)
         throw new BusError('BUSY', `dead jobs of topic '${topic.name}' are being replayed`);
       const record = stands && entry && records.EntryRecord.decode(entry);

@@ -1,4 +1,4 @@
-import { common } from '@malabar/contracts';
+import { common, type keeper, type storage } from '@malabar/contracts';
 import { expect, test } from 'vitest';
 import { type Consumer, openBus, queue, type TestBus, topic } from './bus.suite.js';
 import { replay } from './replay.js';
@@ -66,7 +66,7 @@ test('two replays at once move every delivery once', async () => {
 
 test('a replay that is given up half way makes room for the next', async () => {
   const { bus } = await deadJobs(2);
-  const request = { queue: 'q', topic: 't', jobIds: [] };
+  const request = { queue: 'q', topic: 't', jobIds: [], force: false };
   for await (const _ of replay(bus.store, bus.browser, request)) break;
   expect(await bus.replay('q', 't')).toBe(0);
 });
@@ -85,4 +85,41 @@ test('a replay comes to a lane that is just being read after a start', async () 
   expect(await replayed).toBe(3);
   await next.pass(10);
   expect((await next.consumer('q', 't')).bodies()).toHaveLength(4);
+});
+
+test('what was replayed as often as the topic allows is left dead, unless somebody insists', async () => {
+  const config = topic('t');
+  const retry = { ...config.retry, replaysMax: 2 } as keeper.RetryPolicy;
+  const bus = await openBus(queue('q', [{ ...config, retry }]));
+  const consumer = await bus.consumer('q', 't', 2);
+  await bus.append('q', 'poison', 'other');
+  await bus.rest();
+  const die = async (): Promise<void> => {
+    await consumer.say(consumer.leases().at(-1) ?? 0, DEAD);
+    await bus.store.committer.flush();
+  };
+  const [poison = 0, other = 0] = consumer.leases();
+  await consumer.say(other, DEAD);
+  await consumer.say(poison, DEAD);
+  const shard = bus.store.shard('q');
+  const id = shard.idOf(shard.acceptedAtMs, 0);
+  for (let i = 0; i < 2; i++) {
+    expect(await bus.replay('q', 't', id)).toBe(1);
+    await die();
+  }
+  await expect(bus.replay('q', 't', id)).rejects.toMatchObject({
+    code: 'INVALID',
+    message: expect.stringMatching(/was replayed 2 times .* topic 't' allows 2 \(retry\.replays\)/),
+  });
+  const next = await bus.reopen();
+  expect((await next.browser.job(id)).deliveries[0]).toMatchObject({ replays: 2 });
+  const all = { queue: 'q', topic: 't', jobIds: [] };
+  const last = async (force: boolean) => {
+    let said: storage.ReplayResponse | undefined;
+    for await (const one of replay(next.store, next.browser, { ...all, force })) said = one;
+    return said;
+  };
+  expect(await last(false)).toEqual({ replayed: 1, refused: 1, total: 2 });
+  expect(await last(true)).toEqual({ replayed: 1, refused: 0, total: 1 });
+  expect((await next.browser.job(id)).deliveries[0]).toMatchObject({ replays: 3 });
 });

@@ -2,6 +2,7 @@ import { records, type storage } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { Browser } from './browse.js';
 import { after, ENTRY_SEQ_AT, entryKey, readU48, topicPrefix } from './core/keys.js';
+import { replaysMax } from './core/retry-policy.js';
 import type { Topic } from './core/topic.js';
 import type { Store } from './store.js';
 
@@ -11,7 +12,8 @@ const BATCH = 500;
 /**
  * Puts dead deliveries back to ready under their old ids. Without ids it takes those that are dead now;
  * one that dies again meanwhile is not taken twice. Yields its progress. Throws UNKNOWN_JOB, before it
- * has changed anything, if a named job is not dead in the topic, and BUSY while another replay runs there.
+ * has changed anything, if a named job is not dead in the topic, INVALID if it was replayed as often as the
+ * topic allows and the request does not force it, and BUSY while another replay runs there.
  */
 export async function* replay(
   store: Store,
@@ -37,18 +39,22 @@ async function* replayDead(
 ): AsyncGenerator<storage.ReplayResponse> {
   const total = request.jobIds.length > 0 ? request.jobIds.length : topic.counts().dead;
   const batches =
-    request.jobIds.length > 0
-      ? named(store, browser, topic, request.jobIds)
-      : everyDead(store, topic);
+    request.jobIds.length > 0 ? named(store, browser, topic, request) : everyDead(store, topic);
   let replayed = 0;
+  let refused = 0;
   for await (const batch of batches) {
-    replayed += await replayBatch(store, topic, batch);
-    yield { replayed, total };
+    const allowed = batch.filter(([, record]) => request.force || mayBeReplayed(topic, record));
+    refused += batch.length - allowed.length;
+    replayed += await replayBatch(store, topic, allowed);
+    yield { replayed, total, refused };
   }
-  if (replayed === 0) yield { replayed, total };
+  if (replayed + refused === 0) yield { replayed, total, refused };
 }
 
-type Dead = [seq: number, record: records.EntryRecord];
+const mayBeReplayed = ({ config }: Topic, { replays }: records.EntryRecord): boolean =>
+  replays < replaysMax(config);
+
+export type Dead = [seq: number, record: records.EntryRecord];
 
 async function replayBatch(store: Store, topic: Topic, batch: Dead[]): Promise<number> {
   const now = store.options.clock.now();
@@ -62,20 +68,32 @@ async function* named(
   store: Store,
   browser: Browser,
   topic: Topic,
-  ids: readonly string[],
+  { jobIds, force }: storage.ReplayRequest,
 ): AsyncGenerator<Dead[]> {
   const found = new Map<number, records.EntryRecord>();
-  for (const id of ids) {
+  for (const id of jobIds) {
     const { seq } = await browser.locate(id);
     const bytes = await store.get(entryKey('D', topic.shard, topic.id, seq));
     if (bytes === undefined)
       throw new BusError('UNKNOWN_JOB', `job ${id} is not dead in topic '${topic.name}'`);
-    found.set(seq, records.EntryRecord.decode(bytes));
+    const record = records.EntryRecord.decode(bytes);
+    if (!force && !mayBeReplayed(topic, record)) throw replayedEnough(id, topic, record);
+    found.set(seq, record);
   }
   yield [...found];
 }
 
-async function* everyDead(store: Store, topic: Topic): AsyncGenerator<Dead[]> {
+function replayedEnough(id: string, topic: Topic, { replays }: records.EntryRecord): BusError {
+  const text =
+    `job ${id} was replayed ${plural(replays)} and died each time; topic '${topic.name}' allows ` +
+    `${replaysMax(topic.config)} (retry.replays), more only if it is forced`;
+  return new BusError('INVALID', text);
+}
+
+const plural = (times: number): string => (times === 1 ? 'once' : `${times} times`);
+
+/** What is dead now, page by page. */
+export async function* everyDead(store: Store, topic: Topic): AsyncGenerator<Dead[]> {
   const startedAtMs = store.options.clock.now();
   const prefix = topicPrefix('D', topic.shard, topic.id);
   let start: string | undefined = prefix;

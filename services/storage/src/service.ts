@@ -4,6 +4,7 @@ import { BusError, Channel } from '@malabar/core';
 import type { Implementation } from '@malabar/rpc';
 import type { Browser } from './browse.js';
 import { discard } from './discard.js';
+import { discardDead } from './discard-dead.js';
 import { replay } from './replay.js';
 import type { Session } from './sessions.js';
 import type { Store } from './store.js';
@@ -27,10 +28,24 @@ export function createStorageService(
     replay: (request) => replay(store, browser, request),
     async discard({ reason, ...request }, context) {
       const by = authorOf(context);
-      const why = `discarded by ${by.name}${reason === '' ? '' : `: ${reason}`}`;
+      const why = discardedBy(by.name, reason);
       const answer = await discard(store, browser, { ...request, reason: why });
       store.options.log.info({ ...request, ...answer, reason, by }, 'jobs were taken back');
       return answer;
+    },
+    async *discardDead({ reason, ...request }, context) {
+      const by = authorOf(context);
+      const why = discardedBy(by.name, reason);
+      let last = { discarded: 0, kept: 0, total: 0 };
+      try {
+        for await (const progress of discardDead(store, { ...request, reason: why })) {
+          last = progress;
+          yield progress;
+        }
+      } finally {
+        if (!request.dryRun)
+          store.options.log.info({ ...request, ...last, reason, by }, 'dead jobs were discarded');
+      }
     },
     verify: async function* (request) {
       let last = { jobs: 0, deliveries: 0, problems: [] as string[] };
@@ -42,6 +57,9 @@ export function createStorageService(
     },
   };
 }
+
+const discardedBy = (name: string, reason: string): string =>
+  `discarded by ${name}${reason === '' ? '' : `: ${reason}`}`;
 
 function append(
   store: Store,

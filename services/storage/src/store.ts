@@ -12,6 +12,7 @@ import type { Topic } from './core/topic.js';
 import { type Page, WriteBuffer } from './core/write-buffer.js';
 import { Delivery } from './delivery.js';
 import type { Engine, KeyRange } from './engine.js';
+import { holdWaiting } from './hold-waiting.js';
 import { LogReader } from './log-reader.js';
 import type { StoreMetrics } from './metrics.js';
 import { Results } from './results.js';
@@ -64,6 +65,7 @@ export class Store {
       writes: this.writes,
       results: new Results(this),
       shards: () => this.shards.values(),
+      hold: (shard, holder) => holdWaiting(this, shard, holder),
       onAppended: (staged) => this.#appended(staged),
       onCommitted: (recovered) =>
         recovered ? this.delivery.pumpAll() : this.delivery.pumpTouched(),

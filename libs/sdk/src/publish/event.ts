@@ -16,6 +16,8 @@ const OPTIONS: readonly (keyof PublishOptions)[] = [
   'queue',
   'unique',
   'uniqueFor',
+  'debounce',
+  'maxWait',
   'delay',
   'ttl',
   'key',
@@ -36,10 +38,14 @@ export function outgoing(
   { now, ownKey }: { now: number; ownKey: string },
 ): Outgoing {
   checkOptions(`event ${checkedName('event', event)}`, options, OPTIONS);
-  const { queue = event, unique, uniqueFor, delay, ttl } = options;
+  const { queue = event, unique, uniqueFor, debounce, maxWait, delay, ttl } = options;
   const body = bodyOf(event, params);
   if (uniqueFor !== undefined && !unique)
     throw new TypeError('uniqueFor means nothing without unique');
+  if (debounce !== undefined && !unique)
+    throw new TypeError('debounce means nothing without unique');
+  if (maxWait !== undefined && debounce === undefined)
+    throw new TypeError('maxWait means nothing without debounce');
   const windowMs = uniqueFor === undefined ? 0 : milliseconds('uniqueFor', uniqueFor);
   const job = common.Job.fromPartial({
     body,
@@ -50,6 +56,8 @@ export function outgoing(
     deliverAtMs: delay === undefined ? 0 : now + milliseconds('delay', delay),
     expiresAtMs: ttl === undefined ? 0 : now + milliseconds('ttl', ttl),
     idempotencyKey: unique || ownKey,
+    debounceMs: debounce === undefined ? 0 : milliseconds('debounce', debounce),
+    debounceMaxMs: maxWait === undefined ? 0 : milliseconds('maxWait', maxWait),
     contentType: 'application/json',
   });
   return {

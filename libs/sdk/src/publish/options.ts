@@ -6,8 +6,15 @@ export interface PublishOptions {
   queue?: string;
   /** Idempotency key: published again under the same key, it stays one event, and its id is answered. */
   unique?: string;
-  /** How long `unique` is remembered; default a day. */
+  /** How long `unique` is remembered from its publication on; default a day. */
   uniqueFor?: Duration;
+  /**
+   * With `unique`: put off so long, and in the place of the event with the same key as long as no task has
+   * begun that one; else an event of its own.
+   */
+  debounce?: Duration;
+  /** With `debounce`: due at the latest so long after the first event that was replaced; default never. */
+  maxWait?: Duration;
   /** No task gets it before. Counted by this machine's clock. */
   delay?: Duration;
   /** Dropped if no task got it within. */

@@ -14,6 +14,8 @@ export interface RetryOptions {
   age?: Duration;
   /** A consumer that died this often on a job gets it no more. */
   crashes?: number;
+  /** A dead job that was replayed this often is replayed no more without force. */
+  replays?: number;
   /** The pauses of `backoff: 'ladder'`. */
   ladder?: readonly Duration[];
 }
@@ -64,6 +66,7 @@ const RETRY: readonly (keyof RetryOptions)[] = [
   'jitter',
   'age',
   'crashes',
+  'replays',
   'ladder',
 ];
 

@@ -3,11 +3,13 @@ import type { Bus } from '../bus.js';
 import { type ClientOptions, clientCommand, withBus } from '../client-command.js';
 import type { CommandContext } from '../context.js';
 import { CommandError, EXIT } from '../exit.js';
-import { authorization, jobOf, report, submit } from './push.js';
+import { authorization, DEBOUNCE, jobOf, MAX_WAIT, report, submit } from './push.js';
 
 interface PublishOptions extends ClientOptions {
   delay?: string;
   unique?: string;
+  debounce?: string;
+  maxWait?: string;
   key?: string;
   password?: string;
 }
@@ -31,6 +33,8 @@ function publishCommand(context: CommandContext): Command {
     .argument('[params]', 'what its tasks are given, JSON', '{}')
     .option('--delay <duration>', 'start the tasks no earlier than in 10s, 5m, 2h ...')
     .option('--unique <id>', 'idempotency key: a second event with it is the same event')
+    .option('--debounce <duration>', DEBOUNCE)
+    .option('--max-wait <duration>', MAX_WAIT)
     .option('--key <text>', 'order and fairness key')
     .option('--password <text>', 'password of the event (MALABAR_PASSWORD)')
     .addHelpText('after', EXAMPLES)

@@ -15,6 +15,7 @@ import { deliveryJson, printJob } from '../job-view.js';
 import { createProgress } from '../progress.js';
 import { printTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
+import { discardCommand } from './jobs-discard.js';
 
 const STATES: Record<string, common.DeliveryState> = {
   ready: common.DeliveryState.READY,
@@ -33,7 +34,7 @@ Examples:
 
 export function jobsCommand(context: CommandContext): Command {
   return new Command('jobs')
-    .description('look at jobs, replay dead ones, take back those that wait')
+    .description('look at jobs, replay dead ones, discard those that are dead or wait')
     .addCommand(listCommand(context))
     .addCommand(showCommand(context))
     .addCommand(replayCommand(context))
@@ -146,6 +147,7 @@ Examples:
 interface ReplayOptions extends ClientOptions {
   topic: string;
   all?: boolean;
+  force?: boolean;
   yes?: boolean;
 }
 
@@ -155,6 +157,7 @@ function replayCommand(context: CommandContext): Command {
     .requiredOption('--topic <queue/topic>', 'the topic')
     .argument('[ids...]', 'ids of the jobs')
     .option('--all', 'every dead delivery of the topic')
+    .option('--force', 'also what was replayed as often as the topic allows (retry.replays)')
     .option('--yes', 'do not ask')
     .addHelpText(
       'after',
@@ -188,10 +191,11 @@ async function replay(
   const { terminal, clock } = context;
   const result = await withBus(options, context, async (bus) => {
     const progress = createProgress(terminal, clock, 'replayed');
-    let last = { replayed: 0, total: 0 };
+    let last = { replayed: 0, total: 0, refused: 0 };
     try {
-      for await (const step of bus.client('storage').replay({ queue, topic, jobIds: ids })) {
-        last = { replayed: step.replayed, total: step.total };
+      const request = { queue, topic, jobIds: ids, force: options.force === true };
+      for await (const step of bus.client('storage').replay(request)) {
+        last = { replayed: step.replayed, total: step.total, refused: step.refused };
         progress.update(step.replayed, step.total);
       }
     } finally {
@@ -201,6 +205,11 @@ async function replay(
   });
   if (options.json) terminal.line(JSON.stringify(result));
   else terminal.line(`${formatCount(result.replayed)} replayed`);
+  if (result.refused > 0)
+    terminal.note(
+      `${plural(result.refused, 'delivery', 'deliveries')} left dead: replayed as often as ` +
+        `${options.topic} allows (retry.replays); --force replays them as well`,
+    );
   if (result.replayed < ids.length) {
     const missing = ids.length - result.replayed;
     throw new CommandError(
@@ -209,51 +218,4 @@ async function replay(
       `\`malabar jobs list --topic ${options.topic} --state ${stateName(common.DeliveryState.DEAD)}\` lists those that are`,
     );
   }
-}
-
-interface DiscardOptions extends ClientOptions {
-  topic?: string;
-  message: string;
-}
-
-function discardCommand(context: CommandContext): Command {
-  return clientCommand('discard')
-    .description('take jobs back: those that wait, and dead ones; nobody gets them any more')
-    .argument('<ids...>', 'ids of the jobs')
-    .option('--topic <queue/topic>', 'only for this topic; for all topics of the job if not given')
-    .option('-m, --message <reason>', 'why; it stays with the job', '')
-    .addHelpText(
-      'after',
-      `
-What somebody works on at the moment is left alone; \`malabar runs kill\` ends commands.
-
-Examples:
-  malabar jobs discard 0198f0a2-6b1c-7000-8000-00000000002a -m 'wrong customer'
-  malabar jobs discard --topic order_paid/ship 0198f0a2-6b1c-7000-8000-00000000002a`,
-    )
-    .action((ids: string[], options: DiscardOptions) => discard(context, ids, options));
-}
-
-async function discard(
-  context: CommandContext,
-  ids: string[],
-  options: DiscardOptions,
-): Promise<void> {
-  const wanted = options.topic === undefined ? undefined : topicOption(options.topic);
-  const total = { discarded: 0, leased: 0 };
-  await withBus(options, context, async (bus, timeoutMs) => {
-    const storage = bus.client('storage');
-    for (const id of ids) {
-      const queue = wanted?.queue ?? (await storage.getJob({ jobId: id }, { timeoutMs })).queue;
-      const request = { queue, topic: wanted?.topic ?? '', jobIds: [id], reason: options.message };
-      const { discarded, leased } = await storage.discard(request, { timeoutMs });
-      total.discarded += discarded;
-      total.leased += leased;
-    }
-  });
-  const { terminal } = context;
-  if (options.json) terminal.line(JSON.stringify(total));
-  else terminal.line(`${formatCount(total.discarded)} discarded`);
-  if (total.leased > 0)
-    terminal.note(`${plural(total.leased, 'delivery', 'deliveries')} left to who works on them`);
 }

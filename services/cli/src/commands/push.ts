@@ -18,6 +18,8 @@ interface JobOptions {
   delay?: string;
   ttl?: string;
   unique?: string;
+  debounce?: string;
+  maxWait?: string;
   key?: string;
   priority?: string;
   header?: string[];
@@ -42,6 +44,10 @@ Examples:
   cat orders.ndjson | malabar push order_paid - --lines
   malabar push order_paid --file order.json --header source=import`;
 
+export const DEBOUNCE =
+  'with --unique: put it off so long, in the place of the one before unless that was begun';
+export const MAX_WAIT = 'with --debounce: due at the latest so long after the first one replaced';
+
 export function pushCommand(context: CommandContext): Command {
   return clientCommand('push')
     .description('push jobs into a queue; says yes when they are on disk')
@@ -53,6 +59,8 @@ export function pushCommand(context: CommandContext): Command {
     .option('--delay <duration>', 'deliver it no earlier than in 10s, 5m, 2h ...')
     .option('--ttl <duration>', 'discard it if it is not delivered within this time')
     .option('--unique <id>', 'idempotency key: a second job with it is the same job')
+    .option('--debounce <duration>', DEBOUNCE)
+    .option('--max-wait <duration>', MAX_WAIT)
     .option('--key <text>', 'order and fairness key')
     .option('--priority <0-9>', 'ready jobs of a higher priority go first', '0')
     .option('--header <name=value>', 'carried to the consumer; may be repeated', collect, [])
@@ -149,7 +157,7 @@ function splitLines(input: Uint8Array): Uint8Array[] {
 /** What the options say of a job; its body is still to come. */
 export function jobOf({ clock }: CommandContext, options: JobOptions): common.Job {
   const now = clock.now();
-  const { delay, ttl, header = [], priority = '0' } = options;
+  const { delay, ttl, debounce, maxWait, header = [], priority = '0' } = options;
   return common.Job.fromPartial({
     headers: Object.fromEntries(header.map(headerOf)),
     key: options.key ?? '',
@@ -157,6 +165,8 @@ export function jobOf({ clock }: CommandContext, options: JobOptions): common.Jo
     deliverAtMs: delay === undefined ? 0 : now + durationOption('--delay', delay),
     expiresAtMs: ttl === undefined ? 0 : now + durationOption('--ttl', ttl),
     idempotencyKey: options.unique ?? '',
+    debounceMs: debounce === undefined ? 0 : durationOption('--debounce', debounce),
+    debounceMaxMs: maxWait === undefined ? 0 : durationOption('--max-wait', maxWait),
     contentType: options.type ?? '',
   });
 }

@@ -11,43 +11,13 @@ import {
 } from '../runner.js';
 import type { Subscription } from '../storage-link.js';
 import { clip } from '../verdict.js';
+import type { Worker } from './worker.js';
 
 /** A worker that puts jobs back rests at least this long, or the same jobs would come at once again. */
 const REST_MS_MIN = 1_000;
 const REST_MS_MAX = 30_000;
 /** The most jobs that one worker may hold. */
 export const CAPACITY_MAX = 65_536;
-
-/** The way to one worker: its stream. */
-export interface WorkerPort {
-  readonly name: string;
-  /** The worker has `timeoutMs` for each of them. */
-  send(deliveries: Delivery[], timeoutMs: number): void;
-  /** Tells it of leases that ended without its answer. */
-  lost(leaseIds: number[]): void;
-  /** Ends the stream; the worker sees the error. */
-  end(error: BusError): void;
-}
-
-/** A connected worker and the jobs that it holds. */
-export class Worker {
-  /** By lease id, the one silent for longest in front: so the first is the first to time out. */
-  readonly held = new Map<number, Delivery>();
-  /**
-   * Jobs that timed out and that the worker has not answered. They keep their places: a worker that
-   * hangs gets no more jobs to burn.
-   */
-  readonly overdue = new Set<number>();
-  capacity = 1;
-  restUntilMs = 0;
-  outbox: Delivery[] = [];
-
-  constructor(readonly port: WorkerPort) {}
-
-  get free(): number {
-    return this.capacity - this.held.size - this.overdue.size;
-  }
-}
 
 export interface WorkerRunnerOptions {
   settings: TopicSettings;
@@ -65,6 +35,10 @@ export class WorkerRunner implements Runner {
   readonly #context: RunnerContext;
   readonly #options: WorkerRunnerOptions;
   readonly #buffer: LeaseBuffer;
+  /** Deliveries that have crashed a worker before: each goes alone. */
+  readonly #suspects: LeaseBuffer;
+  /** Gets nothing more until it is idle, for the next suspect. */
+  #reserved: Worker | undefined;
   readonly #workers = new Set<Worker>();
   #settings: TopicSettings;
   #subscription: Subscription | undefined;
@@ -79,6 +53,7 @@ export class WorkerRunner implements Runner {
     this.#settings = options.settings;
     this.#context = options.context;
     this.#buffer = new LeaseBuffer(options.context.link);
+    this.#suspects = new LeaseBuffer(options.context.link);
     this.#changed();
   }
 
@@ -105,10 +80,33 @@ export class WorkerRunner implements Runner {
     this.#changed();
   }
 
-  /** Its jobs go to another worker at once. */
+  /** It goes in peace, or is sent away: its jobs go to another worker at once. */
   leave(worker: Worker): void {
+    this.#gone(worker, (delivery) => this.#settle(delivery, common.OutcomeKind.RELEASE));
+  }
+
+  /**
+   * Its stream broke: unless it had said that it leaves, or this topic is being drained, any of its jobs may
+   * have killed it. A network that breaks looks the same, and costs them an attempt.
+   */
+  broke(worker: Worker): void {
+    if (worker.isLeaving || this.#retired) {
+      this.leave(worker);
+      return;
+    }
+    const error = `the stream of ${worker.port.name} broke while it had ${jobs(worker.held.size)}`;
+    const verdict = {
+      kind: common.OutcomeKind.CRASH,
+      retryAfterMs: 0,
+      errorCode: 'WORKER_GONE',
+      error,
+    };
+    this.#gone(worker, (delivery) => this.#failed(worker, delivery, verdict));
+  }
+
+  #gone(worker: Worker, end: (delivery: Delivery) => void): void {
     if (!this.#workers.delete(worker)) return;
-    for (const delivery of worker.held.values()) this.#settle(delivery, common.OutcomeKind.RELEASE);
+    for (const delivery of worker.held.values()) end(delivery);
     this.#running -= worker.held.size;
     worker.held.clear();
     worker.outbox = [];
@@ -123,6 +121,12 @@ export class WorkerRunner implements Runner {
 
   /** It stops: no more jobs for it. */
   leaving(worker: Worker): void {
+    worker.isLeaving = true;
+    this.stopped(worker);
+  }
+
+  /** No more jobs for it. */
+  stopped(worker: Worker): void {
     worker.restUntilMs = Number.POSITIVE_INFINITY;
     this.#changed();
   }
@@ -172,9 +176,10 @@ export class WorkerRunner implements Runner {
   // --- what storage says --------------------------------------------------------------------------
 
   leased(deliveries: Delivery[]): void {
-    this.#buffer.push(deliveries);
+    this.#buffer.push(deliveries.filter(({ hasCrashed }) => !hasCrashed));
+    this.#suspects.push(deliveries.filter(({ hasCrashed }) => hasCrashed));
     this.#refusal = '';
-    if (this.#places() === 0) this.#buffer.release();
+    if (this.#places() === 0) this.#releaseWaiting();
     else this.#assign();
   }
 
@@ -191,6 +196,7 @@ export class WorkerRunner implements Runner {
 
   lost(): void {
     this.#buffer.clear();
+    this.#suspects.clear();
     // Their places stay taken until they answer: they are still at it.
     for (const { held, port } of this.#workers) if (held.size > 0) port.lost([...held.keys()]);
   }
@@ -200,7 +206,7 @@ export class WorkerRunner implements Runner {
   reconfigure(settings: TopicSettings): void {
     const before = this.#settings;
     this.#settings = settings;
-    if (before.config.timeoutMs !== settings.config.timeoutMs) this.#buffer.release();
+    if (before.config.timeoutMs !== settings.config.timeoutMs) this.#releaseWaiting();
     if (before.passwordHash !== settings.passwordHash)
       this.#endWorkers(new BusError('UNAUTHENTICATED', 'the password of the topic has changed'));
     this.#changed();
@@ -209,6 +215,7 @@ export class WorkerRunner implements Runner {
   tick(now: number): void {
     const { timeoutMs } = this.#settings.config;
     this.#buffer.keep(now, timeoutMs);
+    this.#suspects.keep(now, timeoutMs);
     for (const worker of this.#workers) this.#expire(worker, now - timeoutMs);
     this.#changed();
   }
@@ -268,7 +275,7 @@ export class WorkerRunner implements Runner {
   #changed(): void {
     const { link, prefetch } = this.#context;
     const places = this.#places();
-    if (places === 0) this.#buffer.release();
+    if (places === 0) this.#releaseWaiting();
     // Without workers we leave our share of the concurrency to dispatchers that have some.
     if (this.#retired || this.#settings.hold !== '' || this.#workers.size === 0) {
       this.#subscription?.end();
@@ -290,19 +297,39 @@ export class WorkerRunner implements Runner {
     });
   }
 
+  /** Gives back to storage what no worker has. */
+  #releaseWaiting(): void {
+    this.#buffer.release();
+    this.#suspects.release();
+  }
+
   #assign(): void {
     const now = this.#context.clock.now();
     const { timeoutMs, concurrency } = this.#settings.config;
     const share = this.#retired ? 0 : (this.#share ?? concurrency);
     const touched = new Set<Worker>();
-    while (this.#running < share && this.#buffer.peek(now) !== undefined) {
-      const worker = this.#leastLoaded(now);
-      if (worker === undefined) break;
-      const delivery = this.#buffer.take(now, timeoutMs) as Delivery;
+    const give = (worker: Worker, from: LeaseBuffer): Delivery => {
+      const delivery = from.take(now, timeoutMs) as Delivery;
       worker.held.set(delivery.leaseId, delivery);
       worker.outbox.push(delivery);
       touched.add(worker);
       this.#running++;
+      return delivery;
+    };
+    this.#reserved = undefined;
+    while (this.#running < share && this.#suspects.peek(now) !== undefined) {
+      const worker = this.#leastLoaded(now, ({ overdue }) => overdue.size === 0);
+      if (worker === undefined) break;
+      if (worker.held.size === 0) worker.suspect = give(worker, this.#suspects).leaseId;
+      else {
+        this.#reserved = worker;
+        break;
+      }
+    }
+    while (this.#running < share && this.#buffer.peek(now) !== undefined) {
+      const worker = this.#leastLoaded(now);
+      if (worker === undefined) break;
+      give(worker, this.#buffer);
     }
     for (const worker of touched) {
       worker.port.send(worker.outbox, timeoutMs);
@@ -310,10 +337,11 @@ export class WorkerRunner implements Runner {
     }
   }
 
-  #leastLoaded(now: number): Worker | undefined {
+  #leastLoaded(now: number, fits = (_: Worker): boolean => true): Worker | undefined {
     let best: Worker | undefined;
     for (const worker of this.#workers) {
-      if (worker.free <= 0 || worker.restUntilMs > now) continue;
+      if (worker.free <= 0 || worker.restUntilMs > now || worker === this.#reserved) continue;
+      if (!fits(worker)) continue;
       if (best === undefined || worker.held.size < best.held.size) best = worker;
     }
     return best;
@@ -380,6 +408,8 @@ export class WorkerRunner implements Runner {
     if (this.#retired && this.#running === 0) this.#options.onIdle();
   }
 }
+
+const jobs = (count: number): string => (count === 1 ? 'this job' : `${count} jobs`);
 
 type Judged = Pick<common.Outcome, 'kind' | 'retryAfterMs' | 'errorCode' | 'error'>;
 

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { common } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { JobOptions } from '../batch.js';
+import { debounceFault } from '../job-debounce.js';
 import { timesFault } from '../job-times.js';
 
 /** A job as the headers of its request describe it. */
@@ -31,8 +32,10 @@ export function readJobHeaders(headers: IncomingHttpHeaders, nowMs: number): Htt
     expiresAtMs: ttlMs > 0 ? nowMs + ttlMs : 0,
     priority: priority(headers),
     idempotencyKey: text(headers, 'idempotency-key'),
+    debounceMs: duration(headers, 'malabar-debounce'),
+    debounceMaxMs: duration(headers, 'malabar-max-wait'),
   };
-  const fault = timesFault(options);
+  const fault = timesFault(options) ?? debounceFault(options);
   if (fault) throw fault;
   const job = common.Job.fromPartial({
     ...options,

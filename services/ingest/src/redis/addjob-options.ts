@@ -1,6 +1,7 @@
 import type { common } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { JobOptions } from '../batch.js';
+import { debounceFault } from '../job-debounce.js';
 import { addHeader, headersFault } from '../job-headers.js';
 import { timesFault } from '../job-times.js';
 
@@ -41,6 +42,12 @@ const OPTIONS: Readonly<Record<string, Apply>> = {
     if (!wish.options.idempotencyKey) throw new BusError('INVALID', 'WINDOW belongs behind UNIQUE');
     wish.options.idempotencyWindowMs = seconds('WINDOW', value);
   },
+  DEBOUNCE(wish, value) {
+    wish.job.debounceMs = wish.options.debounceMs = seconds('DEBOUNCE', value);
+  },
+  MAXWAIT(wish, value) {
+    wish.job.debounceMaxMs = wish.options.debounceMaxMs = seconds('MAXWAIT', value);
+  },
   PRIORITY(wish, value) {
     const priority = whole('PRIORITY', value);
     if (priority > 9) throw new BusError('INVALID', `PRIORITY ${value}: 0 (usual) to 9 (first)`);
@@ -78,7 +85,8 @@ export function parseAddjob(words: readonly string[], nowMs: number): AddjobWish
     if (value === undefined) throw new BusError('INVALID', `ADDJOB ${name} needs a value`);
     apply(wish, value, nowMs);
   }
-  const fault = headersFault(wish.headers) ?? timesFault(wish.options);
+  const fault =
+    headersFault(wish.headers) ?? timesFault(wish.options) ?? debounceFault(wish.options);
   if (fault) throw fault;
   return wish;
 }

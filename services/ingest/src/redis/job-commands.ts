@@ -33,7 +33,8 @@ export const jobCommands: RedisCommands = {
     argumentsMax: ANY_NUMBER,
     summary:
       'Pushes one job and answers its id: ADDJOB queue body timeout [DELAY s] [TTL s] [RETRY s] ' +
-      '[KEY k] [UNIQUE id [WINDOW s]] [PRIORITY 0-9] [MAXLEN n] [HEADER name value] ...',
+      '[KEY k] [UNIQUE id [WINDOW s] [DEBOUNCE s [MAXWAIT s]]] [PRIORITY 0-9] [MAXLEN n] ' +
+      '[HEADER name value] ...',
     flags: ['write'],
     key: 1,
     run: addjob,

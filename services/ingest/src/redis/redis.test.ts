@@ -86,6 +86,17 @@ test('ADDJOB carries its options to storage and answers the id', async () => {
   });
 });
 
+test('ADDJOB with DEBOUNCE says so to storage, and refuses what makes no sense', async () => {
+  const { redis, storage } = await startRig();
+  const client = new RawClient(redis);
+  const words = (...options: string[]) => command('ADDJOB', 'q', 'body', '0', ...options);
+  await client.match(words('UNIQUE', 'u', 'DEBOUNCE', '1.5', 'MAXWAIT', '60'), /^\$36/);
+  const said = { idempotencyKey: 'u', debounceMs: 1500, debounceMaxMs: 60_000 };
+  expect(storage.jobs[0]).toMatchObject({ job: said, options: said });
+  await client.match(words('DEBOUNCE', '1'), /^-ERR .*needs an idempotency key/);
+  await client.match(words('UNIQUE', 'u', 'DEBOUNCE', '1', 'DELAY', '1'), /^-ERR .*a delay itself/);
+});
+
 /** UTF-8, as the raw client sends it. */
 const latin1 = (text: string) => Buffer.from(text).toString('latin1');
 

@@ -1,8 +1,8 @@
 import type { ScheduleSpec } from '@malabar/schedule';
 import { expect, test } from 'vitest';
 import { Bench, MINUTE_MS, NOW, spec } from './bench.suite.js';
-import type { Arrival } from './life.js';
 import type { FinalStatus, ScheduleRecord } from './record.js';
+import type { Arrival } from './runs.js';
 
 const KEY = 'one@2026-07-01T00:01:00.000Z';
 

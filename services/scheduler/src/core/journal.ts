@@ -35,7 +35,20 @@ export interface LoadedJournal {
 export const claimText = (token: number): string => JSON.stringify({ token } satisfies Entry);
 
 /** From which position on to read, as this line says; undefined for a claim, which does not know. */
-export const baseOf = (text: string): number | undefined => (JSON.parse(text) as Entry).base;
+export const baseOf = (text: string): number | undefined => entryOf(text)?.base;
+
+/** Whether a line can be read. One that cannot takes a place and says nothing. */
+export const isEntry = (text: string): boolean => entryOf(text) !== undefined;
+
+function entryOf(text: string): Entry | undefined {
+  try {
+    const entry: unknown = JSON.parse(text);
+    if (typeof entry !== 'object' || entry === null || !('token' in entry)) return undefined;
+    return Number.isSafeInteger(entry.token) ? (entry as Entry) : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * What the lines say together. A line counts if its writer knew the one before it: it lies where its
@@ -46,8 +59,8 @@ export function foldJournal(lines: Iterable<JournalLine>): LoadedJournal {
   const journal: LoadedJournal = { records: new Map(), position: -1, base: 0, token: 0 };
   for (const { position, text } of lines) {
     journal.position = position;
-    const entry = JSON.parse(text) as Entry;
-    if (entry.token < journal.token) continue;
+    const entry = entryOf(text);
+    if (entry === undefined || entry.token < journal.token) continue;
     if (entry.sequence !== undefined && entry.sequence !== position) continue;
     journal.token = entry.token;
     journal.base = entry.base ?? journal.base;

@@ -1,7 +1,7 @@
 import type { Schedule } from '@malabar/schedule';
 import { DueHeap } from './heap.js';
 import { JournalWriter, type LoadedJournal } from './journal.js';
-import { type Ending, type Report, ScheduleLife, type Step } from './life.js';
+import { ScheduleLife } from './life.js';
 import {
   type Backfill,
   newRecord,
@@ -9,6 +9,8 @@ import {
   type ParentRun,
   type ScheduleRecord,
 } from './record.js';
+import type { Ending, Report } from './runs.js';
+import type { Step } from './turn.js';
 
 /** What happens to one schedule. */
 type Request = { nowMs: number; schedule: string } & (

@@ -1,8 +1,8 @@
 import { createSchedule, type Schedule, type ScheduleSpec } from '@malabar/schedule';
 import { claimText, foldJournal } from '../core/journal.js';
-import type { Report as RunReport } from '../core/life.js';
 import { type Effect, type Input, Planner, type PlannerOptions } from '../core/planner.js';
 import type { Outgoing } from '../core/record.js';
+import type { Report as RunReport } from '../core/runs.js';
 import { YEAR_END_MS, YEAR_START_MS } from './almanac.suite.js';
 import { Checks } from './checks.suite.js';
 import { Dice } from './dice.suite.js';

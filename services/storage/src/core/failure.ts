@@ -37,6 +37,10 @@ export function recordOf(
 export const countedAttempts = (record: records.EntryRecord): number =>
   record.attempts - record.forgivenAttempts;
 
+/** How many of its crashes count. */
+export const countedCrashes = (record: records.EntryRecord | undefined): number =>
+  record === undefined ? 0 : record.crashes - record.forgivenCrashes;
+
 /** Whether a delivery that has failed so is not tried again. */
 export function isExhausted(
   record: records.EntryRecord,

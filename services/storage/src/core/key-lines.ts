@@ -24,6 +24,8 @@ interface Line {
   entries: Entry[];
   /** The engine may hold more behind them. */
   more: boolean;
+  /** Where to read on if nobody comes up to there that waits; undefined: at its beginning. */
+  readFrom: Key | undefined;
   /** Its first one is to be tried again, and the others wait for that. */
   held: boolean;
 }
@@ -122,12 +124,21 @@ export class KeyLines {
   }
 
   /** An entry that nobody has taken goes. */
-  withdraw({ seq, record: { key } }: Entry): void {
+  withdraw(entry: Entry): void {
     this.size--;
+    this.setAside(entry);
+  }
+
+  /** An entry that nobody has taken does not stand in line until it is put back. */
+  setAside({ seq, record: { key } }: Entry): void {
     const line = this.#lines.get(key);
     if (line === undefined) return;
     line.entries = line.entries.filter((one) => one.seq !== seq);
     this.#place(line);
+  }
+
+  putBack(entry: Entry): void {
+    this.#insert(entry);
   }
 
   /** Nobody gets anything of a key until `release`. */
@@ -192,6 +203,7 @@ export class KeyLines {
     const at = line.entries.findIndex((one) => isBefore(entry, one));
     if (at >= 0) line.entries.splice(at, 0, entry);
     else if (!line.more) line.entries.push(entry);
+    line.readFrom = undefined;
     if (line.entries.length > 2 * this.#window.entries) {
       line.entries.length = this.#window.entries;
       line.more = true;
@@ -234,7 +246,7 @@ export class KeyLines {
   }
 
   #newLine(key: string, more: boolean): Line {
-    const line: Line = { key, entries: [], more, held: false };
+    const line: Line = { key, entries: [], more, held: false, readFrom: undefined };
     this.#lines.set(key, line);
     return line;
   }
@@ -316,14 +328,18 @@ export class KeyLines {
     };
   }
 
-  /** Reads the beginning of one line again. */
+  /** Reads the first of one line that wait. */
   #readLine(key: string): LaneScan {
     const prefix = linePrefix(this.options.shard, this.options.topic, key);
     const limit = this.#window.entries + (this.#leased.get(key) ?? 0) + 1;
-    return this.#scan(prefix, lineEnd(prefix), limit, (page) => {
+    const from = this.#lines.get(key)?.readFrom;
+    return this.#scan(from ?? prefix, lineEnd(prefix), limit, (page) => {
       const line = this.#lines.get(key);
       this.#wanted.delete(key);
-      if (line !== undefined) this.#fill(line, page.records, page.next !== undefined);
+      if (line === undefined) return;
+      // Somebody has come meanwhile who stands before what was read.
+      if (line.readFrom !== from) this.#place(line);
+      else this.#fill(line, page.records, page.next);
     });
   }
 
@@ -338,20 +354,21 @@ export class KeyLines {
           this.#walkFrom = prefix;
           return;
         }
-        const isCut = prefix === last && next !== undefined;
-        this.#fill(this.#newLine(key, false), entries, isCut);
+        this.#fill(this.#newLine(key, false), entries, prefix === last ? next : undefined);
       }
       this.#walkFrom = next === undefined || last === undefined ? undefined : lineEnd(last);
     });
   }
 
-  /** Takes over the beginning of a line; `isCut`: the engine has more behind it. */
-  #fill(line: Line, found: Page['records'], isCut: boolean): void {
+  /** Takes over what was read of a line; `next`: the engine has more of it from there. */
+  #fill(line: Line, found: Page['records'], next: Key | undefined): void {
     const entries = found.filter(([key]) => !lineIn(key).isHold).map(readEntry);
     const waiting = entries.filter(({ seq }) => this.#isWaiting(seq));
-    line.held = found.some(([key]) => lineIn(key).isHold);
+    if (line.readFrom === undefined) line.held = found.some(([key]) => lineIn(key).isHold);
     line.entries = waiting.slice(0, this.#window.entries);
-    line.more = isCut || waiting.length > line.entries.length;
+    line.more = next !== undefined || waiting.length > line.entries.length;
+    // Without an end, those who do not wait now would be read for ever.
+    line.readFrom = waiting.length === 0 ? next : undefined;
     this.#place(line);
   }
 }

@@ -74,6 +74,23 @@ export class Keyed {
     }
   }
 
+  /** Nobody may take this entry, that nobody has, until it is let go or erased. */
+  hold(entry: Entry): void {
+    if (entry.record.lined) this.lines.setAside(entry);
+    else this.#lane.withdraw(entry);
+  }
+
+  letGo(entry: Entry): void {
+    if (entry.record.lined) this.lines.putBack(entry);
+    else this.#lane.insert(entry);
+  }
+
+  /** A held entry has ended, and its records in the engine are gone already. */
+  erased(entry: Entry): void {
+    if (entry.record.lined) this.lines.size--;
+    else this.#left(entry);
+  }
+
   /** Lets those join their lines whose time has come; returns the reads that this takes. */
   advance(now: number): LaneScan[] {
     const scan = this.#laterCount > 0 ? this.#lane.advance(now) : undefined;

@@ -60,6 +60,7 @@ export class Lane {
 
   constructor(
     private readonly prefix: Key,
+    /** Whether an entry is leased or held. */
     private readonly isLeased: (seq: number) => boolean,
     /** Whether the job is part of the log: a read may see the entries of an append before it counts. */
     private readonly isAppended: (seq: number) => boolean,
@@ -193,7 +194,9 @@ export class Lane {
       failed: () => this.#endScan(),
       loaded: (page) => {
         this.#endScan();
-        for (const [key] of page.records) if (this.isAppended(seqIn(key))) this.dueCount++;
+        // What is leased was counted before, and what is held counts when it is given back.
+        const isDue = (seq: number): boolean => this.isAppended(seq) && !this.isLeased(seq);
+        for (const [key] of page.records) if (isDue(seqIn(key))) this.dueCount++;
         this.#counted =
           page.next === undefined ? { dueAtMs: now, seq: SEQ_MAX } : lastMark(page.next);
       },

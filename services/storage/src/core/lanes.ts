@@ -1,11 +1,11 @@
 import { Encoder, type keeper, type records } from '@malabar/contracts';
 import type { KeyWindow } from './key-lines.js';
 import { Keyed } from './keyed.js';
-import { entryKey, lanePrefix } from './keys.js';
+import { lanePrefix } from './keys.js';
 import { type Entry, Lane, type LaneScan } from './lane.js';
 import { LaneRow } from './lane-row.js';
 import { NodeRows } from './node-rows.js';
-import { placeKey, scheduleWrites } from './placement.js';
+import { scheduleKeys, scheduleWrites } from './placement.js';
 import type { WriteBuffer } from './write-buffer.js';
 
 export interface LanesOptions {
@@ -33,6 +33,7 @@ const expiryOf = ({ expiresAtMs }: records.EntryRecord): number => expiresAtMs |
 export class Lanes {
   /** Sequence numbers of entries that are leased now. */
   readonly leased = new Set<number>();
+  readonly #held = new Set<number>();
   size: number;
   /** Deliveries for whoever asks. */
   readonly #anybody: LaneRow;
@@ -64,6 +65,11 @@ export class Lanes {
     let { inMemory } = this.#anybody;
     for (const row of this.#nodeRows) inMemory += row.inMemory;
     return inMemory + (this.#keyed?.inMemory ?? 0);
+  }
+
+  /** Whether an entry is leased or held. */
+  isTaken(seq: number): boolean {
+    return this.leased.has(seq) || this.#held.has(seq);
   }
 
   /** Whether `take` would find something for somebody who may be there. */
@@ -113,6 +119,26 @@ export class Lanes {
     else if (wasLeased) this.#keyed?.lines.ended(entry);
     else this.#keyed?.withdraw(entry);
     this.#forget(entry);
+  }
+
+  /** Nobody may take this entry, that nobody has, until it is let go or erased. */
+  hold(entry: Entry): void {
+    this.#held.add(entry.seq);
+    if (isKeyed(entry)) this.#keyed?.hold(entry);
+    else this.#laneOf(entry)?.withdraw(entry);
+  }
+
+  letGo(entry: Entry): void {
+    this.#held.delete(entry.seq);
+    if (isKeyed(entry)) this.#keyed?.letGo(entry);
+    else this.#laneOf(entry)?.insert(entry);
+  }
+
+  /** A held entry has ended, and its records in the engine are gone already. */
+  erased(entry: Entry): void {
+    this.#held.delete(entry.seq);
+    if (isKeyed(entry)) this.#keyed?.erased(entry);
+    this.#uncount(entry);
   }
 
   /** The same for an entry that nobody has taken. */
@@ -192,14 +218,17 @@ export class Lanes {
 
   #erase(entry: Entry): void {
     const { shard, topic, writes } = this.options;
-    writes.delete(placeKey(shard, topic, entry));
-    writes.delete(entryKey('S', shard, topic, entry.seq));
+    for (const key of scheduleKeys(shard, topic, entry)) writes.delete(key);
   }
 
   #forget(entry: Entry): void {
-    this.size--;
-    if (entry.record.node !== '') this.nodes.shrink(entry.record.node);
+    this.#uncount(entry);
     this.#erase(entry);
+  }
+
+  #uncount({ record: { node } }: Entry): void {
+    this.size--;
+    if (node !== '') this.nodes.shrink(node);
   }
 
   #newKeyed({ lined, later }: { lined: number; later: number }): Keyed {
@@ -207,7 +236,7 @@ export class Lanes {
       ...this.options,
       lined,
       later,
-      isLeased: (seq) => this.leased.has(seq),
+      isLeased: (seq) => this.isTaken(seq),
       put: (entry) => this.#put(entry),
       erase: (entry) => this.#erase(entry),
       window: this.options.keyWindow,
@@ -216,7 +245,7 @@ export class Lanes {
 
   #newLane(node: string, priority: number, endOf: typeof expiryOf): Lane {
     const { shard, topic, isAppended } = this.options;
-    const isLeased = (seq: number): boolean => this.leased.has(seq);
+    const isLeased = (seq: number): boolean => this.isTaken(seq);
     return new Lane(lanePrefix(shard, topic, priority, node), isLeased, isAppended, endOf);
   }
 }
@@ -224,7 +253,7 @@ export class Lanes {
 const NONE: readonly LaneRow[] = [];
 
 /** One for a single node is not limited by its key: it cannot stand in two lines. */
-const isKeyed = ({ record: { key, node } }: Entry): boolean => key !== '' && node === '';
+export const isKeyed = ({ record: { key, node } }: Entry): boolean => key !== '' && node === '';
 
 /** Whether the first of two lanes has the entry that came due earlier. */
 function isBefore(one: Entry | undefined, other: Entry | undefined): boolean {

@@ -18,7 +18,7 @@ const LINED = 0x80;
 const PRIORITY = 0x0f;
 
 /** Where an entry lies: in a lane (that of its node, if it has one), or by its key. */
-export function placeKey(shard: number, topic: number, { seq, record }: Entry): Key {
+function placeKey(shard: number, topic: number, { seq, record }: Entry): Key {
   const { priority, dueAtMs, node, key, lined } = record;
   if (node !== '' || key === '')
     return dueKey(lanePrefix(shard, topic, priority, node), dueAtMs, seq);
@@ -46,6 +46,12 @@ export function scheduleWrites(
     [entryKey('S', shard, topic, seq), where],
   ];
 }
+
+/** Their keys. */
+export const scheduleKeys = (shard: number, topic: number, entry: Entry): [Key, Key] => [
+  placeKey(shard, topic, entry),
+  entryKey('S', shard, topic, entry.seq),
+];
 
 /** Where a scheduled delivery lies, by the record that says it. */
 export function placeOf(shard: number, topic: number, seq: number, where: Uint8Array): Key {

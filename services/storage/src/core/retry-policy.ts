@@ -8,10 +8,17 @@ const UNSET: keeper.RetryPolicy = keeper.RetryPolicy.fromPartial({
   jitter: 0.2,
   crashesMax: 3,
 });
+/** What a topic allows whose document does not say. */
+const REPLAYS_MAX = 10;
 
 /** The topic's policy, or the defaults where the document names none. */
 export function retryPolicy(topic: keeper.TopicConfig): keeper.RetryPolicy {
   return topic.retry ?? UNSET;
+}
+
+/** How often a dead delivery may be replayed before somebody has to insist. */
+export function replaysMax(topic: keeper.TopicConfig): number {
+  return retryPolicy(topic).replaysMax || REPLAYS_MAX;
 }
 
 /** Pause after the attempt number `attempt` (from 1) has failed. `random` is in [0, 1). */

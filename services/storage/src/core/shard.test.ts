@@ -43,7 +43,7 @@ function stage(
 ): Staged {
   const calls = requests.map((one): AppendCall => ({ request: one, reply: () => undefined }));
   const writes: StagedWrites = { appends: [], state: new Map() };
-  const staged = shard.stage(calls, known, now, writes);
+  const staged = shard.stage(calls, { known, held: new Map() }, now, writes);
   if (apply) shard.apply(staged, now);
   return { staged, writes, answers: staged.answers.map(([, answer]) => answer) };
 }
@@ -99,7 +99,7 @@ test('of two jobs with one idempotency key the second is answered with the id of
 
 test('a key that the disk knows counts until its window is over, to the millisecond', () => {
   const shard = newShard(queue('q', [topic('t')]));
-  const known = new Map([['k', { seq: 0, acceptedAtMs: NOW - 500, expiresAtMs: NOW }]]);
+  const known = new Map([['k', { seq: 0, acceptedAtMs: NOW - 500, expiresAtMs: NOW, sinceMs: 0 }]]);
   const again = request(['a'], [{ index: 0, idempotencyKey: 'k', idempotencyWindowMs: 10 }]);
   const before = stage(shard, [again], { known, now: NOW - 1, apply: false });
   expect(before.answers[0]?.exceptions).toHaveLength(1);

@@ -12,6 +12,7 @@ import {
   rollRecords,
   SPECIAL_RECORD_BYTES_MAX,
 } from './log-record.js';
+import { dueAtMs, type Held, MakingRoom, type Replaced } from './making-room.js';
 import { scheduleWrites } from './placement.js';
 import { type Special, Topic } from './topic.js';
 import type { StagedWrites, WriteBuffer } from './write-buffer.js';
@@ -28,6 +29,14 @@ export interface AppendCall {
   unlimited?: boolean;
 }
 
+/** What is known of idempotency keys when a commit is put together. */
+export interface Keys {
+  /** Who holds them on the disk. */
+  known: ReadonlyMap<string, records.KeyRecord>;
+  /** Those whose holders wait and may be replaced. */
+  held: ReadonlyMap<string, Held | undefined>;
+}
+
 /** A batch that will be part of the log if the commit that carries it succeeds. */
 export interface StagedAppend {
   shard: Shard;
@@ -35,6 +44,8 @@ export interface StagedAppend {
   acceptedAtMs: number;
   batches: JobBatch[];
   specials: Map<Topic, Special[]>;
+  /** What the new jobs take the place of. */
+  replaced: ReadonlyMap<Topic, Replaced>;
   answers: Array<[AppendCall, storage.AppendResponse]>;
 }
 
@@ -129,20 +140,16 @@ export class Shard {
   }
 
   /** Plans the appends of one commit. Nothing has changed until `apply`. */
-  stage(
-    calls: readonly AppendCall[],
-    known: ReadonlyMap<string, records.KeyRecord>,
-    now: number,
-    writes: StagedWrites,
-  ): StagedAppend {
-    const stage = new Stage(this, new Map(known), Math.max(now, this.acceptedAtMs), writes.state);
+  stage(calls: readonly AppendCall[], keys: Keys, now: number, writes: StagedWrites): StagedAppend {
+    const stage = new Stage(this, keys, Math.max(now, this.acceptedAtMs), writes.state);
     const answers = calls.map((call): [AppendCall, storage.AppendResponse] => [
       call,
       this.#answer(stage, call),
     ]);
     const batches = this.#write(stage, writes.appends);
     const { specials, acceptedAtMs, tail } = stage;
-    return { shard: this, tail, acceptedAtMs, batches, specials, answers };
+    const { replaced } = stage.room;
+    return { shard: this, tail, acceptedAtMs, batches, specials, replaced, answers };
   }
 
   /** The commit that carried the staged append is durable. */
@@ -151,6 +158,7 @@ export class Shard {
     this.acceptedAtMs = staged.acceptedAtMs;
     for (const topic of this.topics.values())
       topic.appended(staged.tail, staged.specials.get(topic) ?? [], now);
+    for (const [topic, replaced] of staged.replaced) topic.replaced(replaced);
   }
 
   /** Ready deliveries of the fullest topic. */
@@ -194,15 +202,21 @@ export class Shard {
 class Stage {
   readonly parts: JobPart[] = [];
   readonly specials = new Map<Topic, Special[]>();
+  readonly room: MakingRoom;
   readonly #encoder = new Encoder();
+  readonly #keys: Map<string, records.KeyRecord>;
+  readonly #held: Keys['held'];
   tail: number;
 
   constructor(
     private readonly shard: Shard,
-    private readonly keys: Map<string, records.KeyRecord>,
+    { known, held }: Keys,
     readonly acceptedAtMs: number,
-    private readonly state: Map<Key, Uint8Array>,
+    private readonly state: Map<Key, Uint8Array | undefined>,
   ) {
+    this.#keys = new Map(known);
+    this.#held = held;
+    this.room = new MakingRoom(state);
     this.tail = shard.tail;
   }
 
@@ -231,7 +245,7 @@ class Stage {
     let waiting = 0;
     for (const topic of this.shard.topics.values())
       if (topic.detachedAt === undefined) waiting = Math.max(waiting, topic.waiting);
-    return waitingMax - waiting - (this.tail - this.shard.tail);
+    return waitingMax - waiting - (this.tail - this.shard.tail) + this.room.count;
   }
 
   #addEach(
@@ -272,17 +286,40 @@ class Stage {
       return { index, duplicateOf: '', fault: tooLong('the name of a node') };
     if (options?.keys.some((one) => Buffer.byteLength(one.key) > NAME_BYTES_MAX))
       return { index, duplicateOf: '', fault: tooLong('the key of a job') };
-    const holder = key === '' ? undefined : this.keys.get(key);
-    if (holder !== undefined && holder.expiresAtMs > this.acceptedAtMs) {
+    const holder = this.#holder(key);
+    if (holder !== undefined && !options?.debounceMs) {
       const duplicateOf = this.shard.idOf(holder.acceptedAtMs, holder.seq);
       return { index, duplicateOf, fault: undefined };
     }
+    const sinceMs = holder && this.#replace(key, holder);
     const limit = Math.min(this.#room(config.waitingMax), this.#room(options?.maxWaiting ?? 0));
-    if (limit < 1) return { index, duplicateOf: '', fault: this.#full() };
-    if (key !== '') this.#remember(key, options?.idempotencyWindowMs || IDEMPOTENCY_WINDOW_MS);
-    if (options) this.#special(options);
+    if (limit < 1 && sinceMs === undefined) return { index, duplicateOf: '', fault: this.#full() };
+    if (options && key !== '') this.#remember(options, sinceMs ?? 0);
+    if (options) this.#special(options, sinceMs ?? this.acceptedAtMs);
     this.tail++;
     return undefined;
+  }
+
+  /** Who has the key, if that counts still. */
+  #holder(key: string): records.KeyRecord | undefined {
+    const holder = key === '' ? undefined : this.#keys.get(key);
+    return holder !== undefined && holder.expiresAtMs > this.acceptedAtMs ? holder : undefined;
+  }
+
+  /**
+   * The next job takes the place of its key's holder, unless that was begun. Answers since when a job of
+   * this row waits; undefined if nothing was replaced.
+   */
+  #replace(key: string, holder: records.KeyRecord): number | undefined {
+    const now = this.acceptedAtMs;
+    const why = `job ${this.shard.idOf(now, this.tail)} took its place`;
+    const held = this.#held.get(key);
+    if (holder.seq >= this.shard.tail) {
+      const topics = [...this.shard.topics.values()].filter((one) => one.detachedAt === undefined);
+      this.room.ofStaged(holder.seq, topics, this.specials, { why, now });
+    } else if (held?.seq === holder.seq) this.room.ofHeld(held, why, now);
+    else return undefined;
+    return holder.sinceMs || holder.acceptedAtMs;
   }
 
   #full(): { code: string; message: string } {
@@ -290,37 +327,38 @@ class Stage {
     return toFault(new BusError('QUEUE_FULL', message));
   }
 
-  #remember(key: string, windowMs: number): void {
+  #remember(options: storage.JobOptions, sinceMs: number): void {
     const { id } = this.shard;
+    const { idempotencyKey: key, idempotencyWindowMs, debounceMs } = options;
+    // A key that ended before its job is begun would let a second one in beside it.
+    const windowMs = Math.max(idempotencyWindowMs || IDEMPOTENCY_WINDOW_MS, debounceMs);
     const expiresAtMs = Math.min(this.acceptedAtMs + windowMs, TIME_MAX_MS);
-    const record = { seq: this.tail, acceptedAtMs: this.acceptedAtMs, expiresAtMs };
-    this.keys.set(key, record);
+    const record = { seq: this.tail, acceptedAtMs: this.acceptedAtMs, expiresAtMs, sinceMs };
+    this.#keys.set(key, record);
     this.state.set(idempotencyKey(id, key), records.KeyRecord.encode(record).finish());
     this.state.set(expiryKey(id, expiresAtMs, key), new Uint8Array(0));
   }
 
-  #special(options: storage.JobOptions): void {
+  #special(options: storage.JobOptions, sinceMs: number): void {
     const everywhere = isSpecial(options);
     if (!everywhere && options.keys.length === 0) return;
+    const { acceptedAtMs } = this;
     for (const topic of this.shard.topics.values()) {
       if (topic.detachedAt !== undefined) continue;
       const key = keyIn(options, topic.config);
       if (!everywhere && key === '') continue;
-      const dueAtMs = Math.min(
-        Math.max(options.deliverAtMs, this.acceptedAtMs + topic.config.delayMs),
-        TIME_MAX_MS,
-      );
+      const due = dueAtMs(options, { acceptedAtMs, sinceMs, delayMs: topic.config.delayMs });
       const record = records.EntryRecord.fromPartial({
-        acceptedAtMs: this.acceptedAtMs,
-        sinceMs: this.acceptedAtMs,
-        dueAtMs,
+        acceptedAtMs,
+        sinceMs: acceptedAtMs,
+        dueAtMs: due,
         priority: Math.min(options.priority, 9),
         expiresAtMs: options.expiresAtMs,
         leaseMs: options.leaseMs,
         node: options.node,
         nodeWaitMs: options.nodeWaitMs,
         key,
-        lined: key !== '' && dueAtMs <= this.acceptedAtMs,
+        lined: key !== '' && due <= acceptedAtMs,
       });
       const list = this.specials.get(topic) ?? [];
       const special = { seq: this.tail, record };
@@ -347,6 +385,7 @@ function tooLong(what: string): { code: string; message: string } {
 function isSpecial(options: storage.JobOptions): boolean {
   return (
     options.deliverAtMs > 0 ||
+    options.debounceMs > 0 ||
     options.priority > 0 ||
     options.expiresAtMs > 0 ||
     options.leaseMs > 0 ||

@@ -4,10 +4,11 @@ import { countedAttempts, ERROR_SUMMARY, isExhausted, recordOf } from './failure
 import type { KeyWindow } from './key-lines.js';
 import { TIME_MAX_MS, topicKey } from './keys.js';
 import type { Entry, LaneScan } from './lane.js';
-import { Lanes } from './lanes.js';
+import { isKeyed, Lanes } from './lanes.js';
 import { acceptedAt, type Grant, type Holder, type Lease, type LeaseTable } from './lease.js';
 import { Leases } from './leases.js';
 import { Leasing } from './leasing.js';
+import type { Replaced } from './making-room.js';
 import type { Presence } from './node-rows.js';
 import type { RangeSet } from './range-set.js';
 import { RateLimit } from './rate.js';
@@ -19,6 +20,8 @@ const { DONE, RETRYING, FAILED, DEAD } = keeper.ResultStatus;
 
 /** What a lease of a dispatcher lasts beyond the topic's timeout: the way to the consumer and back. */
 const LEASE_GRACE_MS = 15_000;
+
+const NOTHING_REPLACED: Replaced = { held: [], unborn: [] };
 
 export interface TopicCounts {
   ready: number;
@@ -261,9 +264,35 @@ export class Topic {
       quarantined: false,
       forgivenAttempts: dead.attempts,
       forgivenCrashes: dead.crashes,
+      replays: dead.replays + 1,
     };
     this.#lanes.add(seq, record, now);
     this.dirty = true;
+  }
+
+  // --- making room for a job of the same key ------------------------------------------------------
+
+  /** A job that waits in the log's order moves to a lane. */
+  toLane(seq: number, record: records.EntryRecord, now: number): void {
+    this.#reading.takeWaiting(seq);
+    this.#lanes.add(seq, record, now);
+    this.dirty = true;
+  }
+
+  /** Nobody gets this waiting entry until it is let go or replaced. */
+  hold(entry: Entry): void {
+    this.#lanes.hold(entry);
+  }
+
+  letGo(entry: Entry): void {
+    this.#lanes.letGo(entry);
+  }
+
+  /** The commit that replaces these deliveries is durable. */
+  replaced({ held, unborn }: Replaced): void {
+    for (const entry of held) this.#lanes.erased(entry);
+    for (const seq of unborn) this.#reading.takeFresh(seq);
+    this.#ends.discarded += held.length + unborn.length;
   }
 
   // --- time ---------------------------------------------------------------------------------------
@@ -323,19 +352,23 @@ export class Topic {
     this.#lanes.policyChanged();
   }
 
-  /** The topic's record, with jobs that an append under way moves to lanes at once. */
-  snapshot(staged: readonly Special[] = []): [key: string, value: Uint8Array] {
-    const { done, dead, discarded } = this.#ends;
-    const keyed = staged.filter(({ record: { key, node } }) => key !== '' && node === '');
-    const lined = keyed.filter(({ record }) => record.lined).length;
+  /** The topic's record, with jobs that an append under way moves to lanes at once or replaces. */
+  snapshot(
+    staged: readonly Special[] = [],
+    { held, unborn }: Replaced = NOTHING_REPLACED,
+  ): [key: string, value: Uint8Array] {
+    const { done, dead } = this.#ends;
+    const seqs = staged.map(({ seq }) => seq);
+    const lined = linedIn(staged) - linedIn(held);
+    const later = laterIn(staged) - laterIn(held);
     const record = records.TopicRecord.fromPartial({
-      ...this.#reading.record(staged.map(({ seq }) => seq)),
+      ...this.#reading.record([...seqs, ...unborn]),
       done,
       dead,
-      discarded,
-      entries: this.#lanes.size + staged.length,
+      discarded: this.#ends.discarded + held.length + unborn.length,
+      entries: this.#lanes.size + staged.length - held.length,
       lined: this.#lanes.lined + lined,
-      later: this.#lanes.later + keyed.length - lined,
+      later: this.#lanes.later + later,
       rateUsedToMs: this.#rate.usedToMs,
     });
     return [topicKey(this.shard, this.id), records.TopicRecord.encode(record).finish()];
@@ -365,7 +398,7 @@ export class Topic {
   /** What memory knows of a job; of a taken one the engine knows more. */
   stateInMemory(seq: number): ReadingState {
     const state = this.#reading.stateOf(seq);
-    return state === 'taken' && this.#lanes.leased.has(seq) ? 'leased' : state;
+    return state === 'taken' && this.#lanes.isTaken(seq) ? 'leased' : state;
   }
 
   /** Every sequence number below is taken. */
@@ -408,3 +441,9 @@ export class Topic {
     return this.#lanes.inMemory;
   }
 }
+
+/** How many of these entries stand in the lines of their keys, and how many are to. */
+const linedIn = (entries: readonly Entry[]): number =>
+  entries.filter((entry) => isKeyed(entry) && entry.record.lined).length;
+const laterIn = (entries: readonly Entry[]): number =>
+  entries.filter((entry) => isKeyed(entry) && !entry.record.lined).length;

@@ -8,14 +8,15 @@ class WriteLayer {
   /** What of the outcomes in this layer is told in its commit. */
   readonly results: Result[] = [];
   /** What appends add to the commit of this layer. */
-  staged: ReadonlyMap<Key, Uint8Array> | undefined;
+  staged: ReadonlyMap<Key, Uint8Array | undefined> | undefined;
   next: WriteLayer | undefined;
 }
 
 /** What an append adds to a commit: gone without a trace if the commit fails. */
 export interface StagedWrites {
   appends: LogEntry[];
-  state: Map<Key, Uint8Array>;
+  /** Undefined: the record goes. */
+  state: Map<Key, Uint8Array | undefined>;
 }
 
 /** A part of a range scan with all writes laid over it. */

@@ -121,8 +121,18 @@ export class Bus {
       forgivenAttempts: 0,
       forgivenCrashes: 0,
       holds: false,
+      replays: 0,
     };
-    const delivery = { job, topic, key, late, kept, durable: undefined, lease: undefined };
+    const delivery = {
+      job,
+      topic,
+      key,
+      late,
+      kept,
+      durable: undefined,
+      lease: undefined,
+      releasedIn: -1,
+    };
     job.deliveries.set(topic.name, delivery);
     return delivery;
   }

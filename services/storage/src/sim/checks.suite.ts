@@ -171,6 +171,8 @@ async function checkJob(world: World, job: ModelJob): Promise<void> {
         `job ${job.id} has ${mine.kept.attempts} attempts and ${mine.kept.crashes} crashes, ` +
           `but is said to have ${one.attempts} and ${one.crashes}`,
       );
+    if (one.replays !== mine.kept.replays)
+      model.fail(`job ${job.id} was replayed ${mine.kept.replays} times, not ${one.replays}`);
     if (one.history.length !== mine.kept.attempts)
       model.fail(`job ${job.id} remembers ${one.history.length} of ${mine.kept.attempts} attempts`);
   }

@@ -72,6 +72,7 @@ function anyTopic(dice: Dice, queue: string, name: string): keeper.TopicConfig {
       jitter: dice.pick([0, 0.2]),
       ageMaxMs: dice.pick([0, 0, 30_000]),
       crashesMax: dice.between(1, 3),
+      replaysMax: dice.between(1, 2),
       ladderMs: [50, 2_000],
     },
   });
@@ -93,7 +94,7 @@ export function wholeConfig(): keeper.BusConfig {
       chunk: 1,
       start: NOW,
       result: queue === TOLD ? undefined : { queue: TOLD, of: ENDS },
-      retry: { attempts: 3, backoff: FIXED, minMs: 100, maxMs: 100, crashesMax: 3 },
+      retry: { attempts: 3, backoff: FIXED, minMs: 100, maxMs: 100, crashesMax: 3, replaysMax: 5 },
     });
   const queues = QUEUES.map((name) => {
     const topics = TOPICS.map((one) => topic(name, one));
@@ -107,12 +108,16 @@ export function anyOptions(dice: Dice, index: number, now: number): storage.JobO
   if (dice.chance(0.55)) return undefined;
   const set = (probability: number): boolean => dice.chance(probability);
   const node = set(0.2) ? dice.pick(NODES) : '';
+  const idempotencyKey = set(0.35) ? dice.pick(['k1', 'k2', 'ключ']) : '';
+  const debounceMs = idempotencyKey !== '' && set(0.5) ? dice.pick([1, 300, 20_000]) : 0;
   return storage.JobOptions.fromPartial({
     index,
     deliverAtMs: set(0.35) ? now + dice.pick([-50, 1, 200, 2_000, 60_000]) : 0,
     expiresAtMs: set(0.15) ? now + dice.pick([1, 300, 20_000]) : 0,
     priority: set(0.3) ? dice.pick([1, 5, 9, 12]) : 0,
-    idempotencyKey: set(0.35) ? dice.pick(['k1', 'k2', 'ключ']) : '',
+    idempotencyKey,
+    debounceMs,
+    debounceMaxMs: debounceMs > 0 ? dice.pick([0, 0, 200, 5_000]) : 0,
     idempotencyWindowMs: dice.pick([0, 500, 30_000]),
     maxWaiting: set(0.1) ? dice.between(1, 5) : 0,
     keys: set(0.6) ? [{ from: '', key: dice.pick(['u1', 'u2', 'u3', 'u4', 'u5', 'ключ']) }] : [],

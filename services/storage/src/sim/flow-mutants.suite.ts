@@ -72,7 +72,7 @@ export const flowMutants: Mutant[] = [
           const one = original.call(this);
           const two = one && original.call(this);
           if (one === undefined || two === undefined) return one;
-          const [first, other] = one.record.key < two.record.key ? [one, two] : [two, one];
+          const [first, other] = one.record.key <= two.record.key ? [one, two] : [two, one];
           this.giveBack(other);
           return first;
         },

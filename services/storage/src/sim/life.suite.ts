@@ -171,6 +171,7 @@ export class Life {
     // Only the discarding of a delivery writes an X, and only that and its replay take a D away.
     writes.put = (key, value) => {
       if (key[0] === 'X') this.#hear(() => this.model.discarded(key, value));
+      if (key[0] === 'S') this.#hear(() => this.model.scheduled(key, value));
       put(key, value);
     };
     writes.delete = (key) => {

@@ -1,12 +1,11 @@
-import { common, keeper, records, type storage } from '@malabar/contracts';
+import { common, keeper, records } from '@malabar/contracts';
 import { jobId } from '@malabar/core';
 import { readU16, readU48, SURVIVOR_SEQ_AT } from '../core/keys.js';
 import type { WriteBatch } from '../engine.js';
-import { Bus } from './bus.suite.js';
 import { FlowRules } from './flow.suite.js';
+import { firstDueOf, Rows } from './rows.suite.js';
 import {
   bodiesOf,
-  DAY_MS,
   dueOf,
   isSpecial,
   type Kept,
@@ -40,7 +39,7 @@ interface Sealed {
  * What a store must do, said in the simplest way: a map of jobs with a state per topic, and what of it
  * the disk holds. It hears of everything the moment it happens and keeps the first thing that is wrong.
  */
-export class Model extends Bus {
+export class Model extends Rows {
   readonly jobs = new Map<string, ModelJob>();
   readonly offers = new Map<string, Offer>();
   /** Leases that are current. */
@@ -53,8 +52,10 @@ export class Model extends Bus {
   inTimers = false;
   /** Ids of jobs that somebody wants back. */
   readonly takenBack = new Set<string>();
-  /** How many of the changes are on the disk. */
-  durableChanges = 0;
+  /** Topics whose dead deliveries somebody discards. */
+  readonly purged = new Set<ModelTopic>();
+  /** Topics in which somebody insists on replays. */
+  readonly forced = new Set<ModelTopic>();
   #sealed: Sealed | undefined;
   readonly #flow = new FlowRules(this.view, this);
 
@@ -78,6 +79,7 @@ export class Model extends Bus {
 
   refused(): void {
     this.saw('commits refused');
+    this.commits++;
     for (const [delivery] of this.#sealed?.kept ?? []) this.changed.add(delivery);
     this.untold.unshift(...(this.#sealed?.results ?? []));
     this.#sealed = undefined;
@@ -89,6 +91,7 @@ export class Model extends Bus {
     this.#sealed = undefined;
     for (const [delivery, kept] of sealed.kept) delivery.durable = kept;
     this.durableChanges = sealed.changes;
+    this.keysApplied(sealed.batch);
     for (const [queue, topics] of sealed.topics) {
       queue.durable = true;
       for (const [topic, attached] of topics) topic.durable = attached;
@@ -99,6 +102,7 @@ export class Model extends Bus {
       const attached = [...topics].filter(([, attached]) => attached).map(([topic]) => topic);
       if (queue) this.#accepted(queue, attached, entry.firstSeq, entry.bytes);
     }
+    this.checkReplaced(sealed.batch);
     for (const { shard, firstSeq } of sealed.batch.drops) this.#dropped(shard, firstSeq);
     for (const [key, value] of sealed.batch.state)
       if (value === undefined && key[0] === 'J') this.#survivorGone(key);
@@ -155,6 +159,7 @@ export class Model extends Bus {
     };
     queue.jobs.push(job);
     this.jobs.set(body, job);
+    const sinceMs = options?.idempotencyKey ? this.remember(queue, job, options) : acceptedAtMs;
     for (const topic of topics) {
       const key = options?.node === '' && topic.config.key ? (options.keys[0]?.key ?? '') : '';
       const delivery = this.newDelivery(job, topic, false, key);
@@ -162,19 +167,10 @@ export class Model extends Bus {
         delivery.kept = {
           ...delivery.kept,
           entry: true,
-          dueAtMs: Math.max(options.deliverAtMs, acceptedAtMs + topic.config.delayMs),
+          dueAtMs: firstDueOf(job, options, topic.config.delayMs, sinceMs),
         };
       delivery.durable = delivery.kept;
     }
-    if (options?.idempotencyKey) this.#remember(queue, job, options);
-  }
-
-  #remember(queue: ModelQueue, job: ModelJob, options: storage.JobOptions): void {
-    const holder = queue.keys.get(options.idempotencyKey);
-    if (holder !== undefined && holder.expiresAtMs > job.acceptedAtMs)
-      this.fail(`'${job.body}' was accepted, but its idempotency key is that of ${holder.id}`);
-    const expiresAtMs = job.acceptedAtMs + (options.idempotencyWindowMs || DAY_MS);
-    queue.keys.set(options.idempotencyKey, { id: job.id, expiresAtMs });
   }
 
   // --- retention ----------------------------------------------------------------------------------
@@ -326,7 +322,10 @@ export class Model extends Bus {
     if (delivery?.kept.state !== 'dead')
       return this.fail('a delivery is replayed that is not dead');
     this.saw('deliveries replayed');
-    const { attempts, crashes } = delivery.kept;
+    const { attempts, crashes, replays } = delivery.kept;
+    const { replaysMax = 0 } = delivery.topic.config.retry ?? {};
+    if (replays >= replaysMax && !this.forced.has(delivery.topic))
+      this.fail(`a delivery is replayed that was replayed ${replays} times before`);
     this.change(delivery, {
       state: 'waiting',
       entry: true,
@@ -334,6 +333,7 @@ export class Model extends Bus {
       forgivenAttempts: attempts,
       forgivenCrashes: crashes,
       holds: false,
+      replays: replays + 1,
     });
   }
 
@@ -354,7 +354,10 @@ export class Model extends Bus {
     const { expiresAtMs = 0, nodeWaitMs = 0 } = job.options ?? {};
     const now = this.view.now();
     if (errorCode === 'DISCARDED')
-      return this.takenBack.has(job.id) && (kept.state === 'waiting' || kept.state === 'dead');
+      return (
+        (this.takenBack.has(job.id) && (kept.state === 'waiting' || kept.state === 'dead')) ||
+        (this.purged.has(topic) && kept.state === 'dead')
+      );
     if (kept.state !== 'waiting') return false;
     if (errorCode === 'EXPIRED') return expiresAtMs > 0 && expiresAtMs <= now;
     const node = nodeOf(delivery);
@@ -395,6 +398,7 @@ export class Model extends Bus {
   }
 
   #end(lease: ModelLease): void {
+    lease.delivery.releasedIn = this.commits;
     this.live.delete(lease.id);
     lease.delivery.lease = undefined;
   }

@@ -139,6 +139,18 @@ function forgetKeys(engine: Engine): Engine {
   };
 }
 
+const isReplaced = (entry: Uint8Array): boolean =>
+  records.EntryRecord.decode(entry).errorCode === 'REPLACED';
+
+/** Nobody sees how often a delivery was tried. */
+function blindToAttempts(): () => void {
+  const { decode } = records.EntryRecord;
+  records.EntryRecord.decode = (input, length) => ({ ...decode(input, length), attempts: 0 });
+  return () => {
+    records.EntryRecord.decode = decode;
+  };
+}
+
 export const mutants: Mutant[] = [
   {
     name: 'whoever asks gets what is for one node',
@@ -274,6 +286,49 @@ export const mutants: Mutant[] = [
       await engine.commit({ ...batch, state: new Map(rest) });
       if (dead.length > 0) await engine.commit({ appends: [], state: new Map(dead), drops: [] });
     }),
+  },
+  {
+    name: 'it takes the old job of a key away before the new one is there',
+    sabotage: committing(async (batch, engine) => {
+      const isOld = ([key, value]: [string, Uint8Array | undefined]): boolean =>
+        value === undefined || key[0] === 'X' || key[0] === 'T';
+      const replaces = [...batch.state].some(
+        ([key, value]) => key[0] === 'X' && value && isReplaced(value),
+      );
+      if (!replaces) return engine.commit(batch);
+      const old = new Map([...batch.state].filter(isOld));
+      await engine.commit({ appends: [], state: old, drops: [] });
+      await engine.commit({
+        ...batch,
+        state: new Map([...batch.state].filter((one) => !isOld(one))),
+      });
+    }),
+  },
+  {
+    name: 'somebody may get a job that is just being replaced',
+    arm: () => {
+      const { hold, letGo } = Topic.prototype;
+      Topic.prototype.hold = () => undefined;
+      Topic.prototype.letGo = () => undefined;
+      return () => Object.assign(Topic.prototype, { hold, letGo });
+    },
+  },
+  {
+    name: 'a job is replaced that somebody has begun',
+    sabotage: {
+      store: (store) => {
+        const { scanAtOnce } = store;
+        store.scanAtOnce = (stretches, use) =>
+          scanAtOnce.call(store, stretches, (found) => {
+            const restore = blindToAttempts();
+            try {
+              use(found);
+            } finally {
+              restore();
+            }
+          });
+      },
+    },
   },
   {
     name: 'it forgets the outcomes of a commit that was refused',

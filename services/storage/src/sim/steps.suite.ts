@@ -1,5 +1,6 @@
 import { common, storage } from '@malabar/contracts';
 import { discard } from '../discard.js';
+import { discardDead } from '../discard-dead.js';
 import { replay } from '../replay.js';
 import { checkQuiet } from './checks.suite.js';
 import { anyConfig, anyOptions, NODES, QUEUES, TOPICS } from './documents.suite.js';
@@ -32,6 +33,7 @@ const steps: Array<[weight: number, step: Step]> = [
   [3, replayDead],
   [3, takeBack],
   [1, takeTurns],
+  [0.5, purge],
   [3, flush],
   [2, crash],
   [0.5, fence],
@@ -268,7 +270,9 @@ function replayDead(world: World): string {
   if (dead.length === 0) return 'nothing to replay';
   const { job, topic } = dice.pick(dead);
   const jobIds = dice.chance(0.5) ? [job.id] : [];
-  const request = { queue: job.queue.name, topic: topic.name, jobIds };
+  const force = dice.chance(0.3);
+  const request = { queue: job.queue.name, topic: topic.name, jobIds, force };
+  if (force) model.forced.add(topic);
   const run = async (): Promise<void> => {
     for await (const _ of replay(life.store, life.browser, request));
   };
@@ -290,6 +294,25 @@ function takeBack(world: World): string {
   // A job may be trimmed by now, a topic removed or being replayed.
   discard(life.store, life.browser, request).catch(() => undefined);
   return `take back ${JSON.stringify(request)}`;
+}
+
+function purge(world: World): string {
+  const { dice, life, model } = world;
+  const topics = [...model.queues.values()].flatMap((queue) =>
+    [...queue.topics.values()].map((topic) => ({ queue: queue.name, topic })),
+  );
+  if (topics.length === 0) return 'nothing to purge';
+  const { queue, topic } = dice.pick(topics);
+  const olderThanMs = dice.pick([0, 0, 5_000]);
+  const dryRun = dice.chance(0.2);
+  const request = { queue, topic: topic.name, olderThanMs, dryRun, reason: 'not wanted' };
+  if (!dryRun) model.purged.add(topic);
+  const run = async (): Promise<void> => {
+    for await (const _ of discardDead(life.store, request));
+  };
+  // It may be replayed.
+  run().catch(() => undefined);
+  return `purge ${JSON.stringify(request)}`;
 }
 
 function flush(world: World): string {

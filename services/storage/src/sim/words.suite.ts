@@ -16,6 +16,7 @@ export interface Kept {
   forgivenCrashes: number;
   /** Others of its key wait for it to be tried again. */
   holds: boolean;
+  replays: number;
 }
 
 export interface ModelLease {
@@ -40,6 +41,8 @@ export interface ModelDelivery {
   kept: Kept;
   durable: Kept | undefined;
   lease: ModelLease | undefined;
+  /** While which commit a lease of it was given back; somebody may have begun it then. */
+  releasedIn: number;
 }
 
 export interface ModelJob {
@@ -66,6 +69,15 @@ export interface ModelTopic {
   delaysMs: number[];
 }
 
+/** Who has an idempotency key. */
+export interface KeyHolder {
+  id: string;
+  seq: number;
+  expiresAtMs: number;
+  /** When the first of the row was accepted of which each replaced the one before. */
+  sinceMs: number;
+}
+
 export interface ModelQueue {
   name: string;
   shard: number;
@@ -76,7 +88,7 @@ export interface ModelQueue {
   durable: boolean;
   topics: Map<string, ModelTopic>;
   jobs: ModelJob[];
-  keys: Map<string, { id: string; expiresAtMs: number }>;
+  keys: Map<string, KeyHolder>;
 }
 
 /** What a queue must be told. */
@@ -136,9 +148,13 @@ export const lives = (kept: Kept | undefined): boolean =>
   kept !== undefined && (kept.state === 'dead' || (kept.state === 'waiting' && kept.entry));
 
 export const isSpecial = (options: storage.JobOptions): boolean =>
-  [options.deliverAtMs, options.expiresAtMs, options.priority, options.leaseMs].some(
-    (n) => n > 0,
-  ) || options.node !== '';
+  [
+    options.deliverAtMs,
+    options.expiresAtMs,
+    options.priority,
+    options.leaseMs,
+    options.debounceMs,
+  ].some((n) => n > 0) || options.node !== '';
 
 /** The node that alone gets a delivery; empty for any. */
 export const nodeOf = ({ late, job }: ModelDelivery): string =>

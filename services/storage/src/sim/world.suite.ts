@@ -229,8 +229,10 @@ export class World {
     model.saw(duplicateOf !== '' ? 'duplicates' : 'jobs refused by a limit');
     if (duplicateOf !== '') {
       const holder = model.queues.get(queue)?.keys.get(options?.idempotencyKey ?? '');
-      if (holder?.id !== duplicateOf) model.fail(`'${body}' is said to be ${duplicateOf}`);
-      else if (holder.expiresAtMs <= response.acceptedAtMs)
+      const key = options?.idempotencyKey ?? '';
+      if (!model.holds(queue, key, duplicateOf))
+        model.fail(`'${body}' is said to be ${duplicateOf}`);
+      else if ((holder?.expiresAtMs ?? 0) <= response.acceptedAtMs)
         model.fail(`'${body}' is refused for a key whose window is over`);
     } else if (fault?.code !== 'QUEUE_FULL') model.fail(`'${body}' is refused: ${fault?.code}`);
     else if (!options?.maxWaiting && !limited && !this.#limited(queue))
