@@ -76,7 +76,12 @@ describe.each(['one-process', 'many-processes'] as const)('%s', (mode) => {
       Array(3).fill(expect.stringContaining('no luck 500')),
     );
     answer = 200;
-    for await (const progress of bus.storage.replay({ queue: 'orders', topic: 'ship', jobIds: [], force: false }))
+    for await (const progress of bus.storage.replay({
+      queue: 'orders',
+      topic: 'ship',
+      jobIds: [],
+      force: false,
+    }))
       expect(progress).toEqual({ replayed: 1, total: 1, refused: 0 });
     await eventually(async () =>
       expect(await topicCounts(bus, 'orders', 'ship')).toMatchObject({ dead: 0, done: 1 }),

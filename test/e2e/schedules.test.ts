@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { common, type scheduler, type storage } from '@malabar/contracts';
-import { eventually, run } from '@malabar/testkit';
+import { eventually, run, tempDir } from '@malabar/testkit';
 import { afterEach, expect, test } from 'vitest';
 import { type Bus, MALABAR, startBus } from '../harness/bus.js';
 import { type CommandLine, commandLine } from '../harness/command.js';
@@ -146,16 +146,18 @@ schedules:
 });
 
 test('a schedule whose runs fail pauses itself, until somebody resumes it', async () => {
+  const mended = join(tempDir('schedules'), 'mended');
   const bus = await start(`
 queues: {}
 schedules:
-  broken: { every: 1s, pause_after_failures: 2, run: { shell: exit 3 } }
+  broken: { every: 1s, pause_after_failures: 2, run: { shell: "test -e ${mended}" } }
 `);
   const command = commandLine(bus);
   await eventually(
     async () => expect(await command.ok('schedules')).toMatch(/paused: 2 runs failed/),
-    { timeoutMs: 15_000 },
+    { timeoutMs: 30_000 },
   );
+  writeFileSync(mended, '');
   await command.ok('schedules', 'resume', 'broken');
   expect(await command.ok('schedules')).not.toMatch(/paused/);
 });

@@ -143,6 +143,39 @@ test('a dead delivery keeps every error and lives again after replay', async () 
   expect(again.exitCode).toBe(4);
 });
 
+test('dead jobs are discarded by topic and age, after a look at how many', async () => {
+  mended = false;
+  const [id = ''] = (await malabar(['push', 'failing', 'y'])).lines;
+  const list = ['jobs', 'list', '--topic', 'failing/ship', '--state', 'dead'];
+  await eventually(async () => expect((await malabar(list)).text).toContain(id));
+  const all = ['jobs', 'discard', '--topic', 'failing/ship', '--state', 'dead'];
+  expect((await malabar([...all, '--older', '7d', '--dry-run'])).lines).toEqual([
+    '0 would be discarded, 1 stay',
+  ]);
+  expect((await malabar([...all, '--older', '7d', '--yes'])).lines).toEqual([
+    '0 discarded, 1 stay dead',
+  ]);
+  const refused = await malabar(all, { answers: ['n'] });
+  expect(refused).toMatchObject({ exitCode: 1, notes: ['malabar: nothing was discarded'] });
+  expect((await malabar([...all, '--yes', '-m', 'a test'])).lines).toEqual([
+    '1 discarded, 0 stay dead',
+  ]);
+  const { text } = await malabar(['jobs', 'show', id]);
+  expect(text).toMatch(/failing\/ship {2}discarded/);
+  expect(text).toMatch(/DISCARDED: discarded by .*: a test/);
+  mended = true;
+});
+
+test('with a debounce the last event of a row takes the place of the one before', async () => {
+  const push = (body: string) =>
+    malabar(['push', 'orders', body, '--unique', 'row', '--debounce', '1h', '--max-wait', '2h']);
+  const [first = ''] = (await push('1')).lines;
+  const [second = ''] = (await push('2')).lines;
+  expect((await malabar(['jobs', 'show', first])).text).toContain(
+    `REPLACED: job ${second} took its place`,
+  );
+});
+
 test('an event says which tasks get it, and is refused if none does', async () => {
   const params = '{"order":"FB138"}';
   const { exitCode, lines } = await malabar([

@@ -163,7 +163,7 @@ test('a topic may change from one kind of target to another and back', async () 
   const one = await consumer();
   heart.configure(release({ ship: grpc }));
   storage.push('q/ship', 'a');
-  expect(heart.workers('q/ship').topic).toBe('ship');
+  expect(heart.workers('q/ship').status().topic).toBe('ship');
   heart.configure(release({ ship: http(one.url) }));
   await eventually(() => expect(storage.done).toHaveLength(1));
   expect(() => heart.workers('q/ship')).toThrow('goes to http');

@@ -2,7 +2,7 @@ import { type dispatcher, keeper } from '@malabar/contracts';
 import type { Clock } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import type { TopicMetrics } from './metrics.js';
-import type { StorageLink, Subscriber } from './storage-link.js';
+import type { StorageLink } from './storage-link.js';
 
 /** A topic with what its delivery needs to know of its queue. */
 export interface TopicSettings {
@@ -26,7 +26,7 @@ export interface RunnerContext {
 }
 
 /** Delivers one topic, from its subscription to the outcomes. */
-export interface Runner extends Subscriber {
+export interface Runner {
   /** Deliveries whose attempts have not ended. */
   readonly running: number;
   /** New settings for the same topic; running attempts end under the old ones. */

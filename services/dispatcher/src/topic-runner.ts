@@ -2,7 +2,7 @@ import { common, type dispatcher } from '@malabar/contracts';
 import { toBusError } from '@malabar/core';
 import { Breaker } from './breaker.js';
 import type { Delivery } from './delivery.js';
-import { LeaseBuffer } from './lease-buffer.js';
+import type { LeaseBuffer } from './lease-buffer.js';
 import {
   isDoneTold,
   type OnIdle,
@@ -10,7 +10,7 @@ import {
   type RunnerContext,
   type TopicSettings,
 } from './runner.js';
-import type { Subscription } from './storage-link.js';
+import { Supply } from './supply.js';
 import type { Attempt, Target } from './target.js';
 import { retry, type Verdict } from './verdict.js';
 
@@ -51,37 +51,36 @@ export interface TopicRunnerOptions {
 export class TopicRunner implements Runner {
   readonly #context: RunnerContext;
   readonly #onIdle: OnIdle;
+  readonly #supply: Supply;
   readonly #buffer: LeaseBuffer;
   readonly #breaker: Breaker;
   readonly #running = new Set<Running>();
-  #settings: TopicSettings;
   #use: TargetUse;
-  #subscription: Subscription | undefined;
-  #share: number | undefined;
-  #refusal = '';
   #mustPing: boolean;
   #pinging = false;
-  #retired = false;
 
   constructor({ settings, context, target, onIdle }: TopicRunnerOptions) {
-    this.#settings = settings;
     this.#context = context;
     this.#onIdle = onIdle;
     this.#use = { target, running: 0, replaced: false };
     this.#mustPing = target.pinged;
-    this.#buffer = new LeaseBuffer(context.link);
+    this.#supply = new Supply({
+      settings,
+      context,
+      room: () => this.#slots(),
+      onLeased: () => this.#pump(),
+      onShared: () => this.#changed(),
+      onLost: () => this.#lost(),
+    });
+    this.#buffer = this.#supply.buffer;
     const { clock, random } = context;
     this.#breaker = new Breaker({ clock, random, onChange: () => this.#changed() });
     if (this.#mustPing) this.#breaker.doubt(NOT_ASKED);
     else this.#changed();
   }
 
-  get queue(): string {
-    return this.#settings.queue;
-  }
-
-  get topic(): string {
-    return this.#settings.config.name;
+  get #settings(): TopicSettings {
+    return this.#supply.settings;
   }
 
   get running(): number {
@@ -90,39 +89,10 @@ export class TopicRunner implements Runner {
     return count;
   }
 
-  // --- what storage says --------------------------------------------------------------------------
-
-  leased(deliveries: Delivery[]): void {
-    this.#buffer.push(deliveries);
-    this.#refusal = '';
-    if (this.#slots() === 0) this.#buffer.release();
-    else this.#pump();
-  }
-
-  shared(concurrency: number): void {
-    this.#share = concurrency;
-    this.#refusal = '';
-    this.#changed();
-  }
-
-  refused(reason: string): void {
-    this.#refusal = reason;
-    this.#context.log.warn({ queue: this.queue, topic: this.topic }, reason);
-  }
-
-  lost(): void {
-    this.#buffer.clear();
-    // What would go on by itself would run beside its own next try.
-    for (const running of this.#cancel('its lease is lost')) running.abandoned = true;
-  }
-
   // --- what the configuration says ----------------------------------------------------------------
 
   reconfigure(settings: TopicSettings): void {
-    const before = this.#settings.config;
-    this.#settings = settings;
-    // Leases were granted for the old timeout: new ones shall last for the new one.
-    if (before.timeoutMs !== settings.config.timeoutMs) this.#buffer.release();
+    this.#supply.reconfigure(settings);
     this.#changed();
   }
 
@@ -150,22 +120,22 @@ export class TopicRunner implements Runner {
   }
 
   status(): dispatcher.TargetStatus {
-    const { config } = this.#settings;
+    const { queue, topic, share } = this.#supply;
     return {
-      queue: this.queue,
-      topic: this.topic,
+      queue,
+      topic,
       kind: this.#use.target.kind,
       address: this.#use.target.address,
       running: this.running,
-      concurrency: this.#share ?? config.concurrency,
-      blocked: this.#blocked(),
+      concurrency: share,
+      blocked: this.#supply.blocked || this.#breaker.reason,
       workers: 0,
       lacks: '',
     };
   }
 
   retire(): void {
-    this.#retired = true;
+    this.#supply.retired = true;
     this.#breaker.stop();
     this.#changed();
   }
@@ -180,6 +150,11 @@ export class TopicRunner implements Runner {
     this.#running.clear();
   }
 
+  /** What would go on by itself would run beside its own next try. */
+  #lost(): void {
+    for (const running of this.#cancel('its lease is lost')) running.abandoned = true;
+  }
+
   /** Begins to end what would go on by itself. */
   #cancel(reason: string): Running[] {
     const lingering = [...this.#running].filter(({ use }) => use.target.cancel !== undefined);
@@ -192,20 +167,13 @@ export class TopicRunner implements Runner {
     await this.#use.target.close();
   }
 
-  #blocked(): string {
-    if (this.#settings.hold !== '') return this.#settings.hold;
-    if (this.#refusal !== '') return this.#refusal;
-    if (!this.#context.link.connected) return 'not connected to storage';
-    return this.#breaker.reason;
-  }
-
   // --- flow ---------------------------------------------------------------------------------------
 
   /** Requests that may run at once now. */
   #slots(): number {
-    if (this.#retired || this.#settings.hold !== '') return 0;
+    if (!this.#supply.open) return 0;
     const { state } = this.#breaker;
-    if (state === 'closed') return this.#share ?? this.#settings.config.concurrency;
+    if (state === 'closed') return this.#supply.share;
     return state === 'half-open' && !this.#mustPing ? 1 : 0;
   }
 
@@ -215,17 +183,13 @@ export class TopicRunner implements Runner {
 
   /** Follows from the state: what to hold, what to give back, what to ask. */
   #changed(): void {
-    const { link } = this.#context;
     const slots = this.#slots();
     if (slots === 0) this.#buffer.release();
-    if (this.#retired || this.#settings.hold !== '') {
-      this.#subscription?.end();
-      this.#subscription = undefined;
+    if (!this.#supply.open) {
+      this.#supply.unsubscribe();
       return;
     }
-    const credits = this.#credits(slots);
-    if (this.#subscription === undefined) this.#subscription = link.subscribe(this, credits);
-    else this.#subscription.credits(credits);
+    this.#supply.subscribe(this.#credits(slots));
     if (this.#mustPing && this.#breaker.state === 'half-open') void this.#ping();
     this.#pump();
   }
@@ -289,7 +253,7 @@ export class TopicRunner implements Runner {
     this.#closeIfUnused(use);
     this.#running.delete(running);
     if (!running.abandoned) this.#end(running, verdict);
-    if (this.#retired && this.#running.size === 0) this.#onIdle();
+    if (this.#supply.retired && this.#running.size === 0) this.#onIdle();
   }
 
   #end({ attempt: { deliveries }, startedAtMs, epoch }: Running, verdict: Verdict): void {
@@ -305,7 +269,7 @@ export class TopicRunner implements Runner {
       if (isPlain) link.done(delivery);
       else link.settle(delivery, this.#ending(verdict, { startedAtMs, durationMs }));
     }
-    if (this.#retired) return;
+    if (this.#supply.retired) return;
     if (verdict.kind === RELEASE || verdict.blocks)
       this.#breaker.trip(verdict.error, verdict.retryAfterMs);
     else if (!this.#mustPing) this.#breaker.reached(epoch);
@@ -341,12 +305,12 @@ export class TopicRunner implements Runner {
     const use = this.#use;
     const { epoch } = this.#breaker;
     const { timeoutMs } = this.#settings.config;
-    const path = `${this.queue}/${this.topic}`;
+    const path = `${this.#supply.queue}/${this.#supply.topic}`;
     const fault = await use.target
       .ping(path, Math.min(timeoutMs, PING_TIMEOUT_MS_MAX))
       .catch((error) => toBusError(error).message);
     this.#pinging = false;
-    if (this.#retired) return;
+    if (this.#supply.retired) return;
     if (use !== this.#use || epoch !== this.#breaker.epoch) return this.#changed();
     if (fault !== '') return this.#breaker.trip(fault);
     this.#mustPing = false;

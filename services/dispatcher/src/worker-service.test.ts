@@ -313,7 +313,7 @@ test('a worker is told how long it has, and when storage has lost its leases', a
   storage.push('q/t', 'a', 'b');
   const items = await worker.got(2);
   expect(worker.timeoutMs).toBe(30_000);
-  runner.lost();
+  storage.cut();
   await eventually(() => expect(worker.lost).toEqual(items.map(({ leaseId }) => leaseId)));
 });
 

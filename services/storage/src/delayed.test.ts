@@ -83,6 +83,43 @@ test('of 50,000 delayed jobs memory holds a window, and the next life has them a
   await next.store.close();
 }, 120_000);
 
+test('plain and delayed jobs in turn, while nobody takes any, do not make the record of a topic grow', async () => {
+  const bus = await openBus(queue('q', [topic('t')]));
+  const later = bus.clock.now() + HOUR_MS;
+  const size = (): number => bus.store.topic('q', 't').snapshot()[1].length;
+  const jobs = Array.from({ length: 6_000 }, (_, i): TestJob => {
+    return i % 2 === 0 ? `plain ${i}` : [`later ${i}`, { deliverAtMs: later }];
+  });
+  for (let at = 0; at < 3_000; at += 100) await bus.append('q', ...jobs.slice(at, at + 100));
+  const half = size();
+  for (let at = 3_000; at < 6_000; at += 100) await bus.append('q', ...jobs.slice(at, at + 100));
+  const t = bus.store.topic('q', 't');
+  expect(t.taken.ranges).toBeLessThan(1_100);
+  expect(size()).toBeLessThan(half + 100);
+  await bus.pass(1_000);
+  expect(bus.counts('q', 't')).toMatchObject({ ready: 3_000, scheduled: 3_000 });
+
+  const next = await bus.reopen();
+  const consumer = await next.consumer('q', 't', 500);
+  const delivered: string[] = [];
+  for (let got = consumer.bodies(); got.length > 0; got = consumer.bodies()) {
+    delivered.push(...got);
+    await consumer.done();
+    await next.pass(250);
+  }
+  const plain = jobs.filter((job) => typeof job === 'string');
+  expect([...delivered].sort()).toEqual([...plain].sort());
+  // Each of the two ways keeps its order.
+  const isEarly = (body: string): boolean => Number(body.split(' ')[1]) < 2_000;
+  expect(delivered.filter(isEarly)).toEqual(plain.filter(isEarly));
+  // Now that the log is taken, what comes waits in it again.
+  await consumer.credits(0);
+  await next.append('q', 'a', 'b', 'c');
+  expect(next.store.topic('q', 't').entries).toBe(3_000);
+  expect(next.counts('q', 't')).toMatchObject({ ready: 3, scheduled: 3_000, done: 3_000 });
+  expect(await next.problems()).toEqual([]);
+}, 60_000);
+
 test('jobs expire where nobody asks, also behind a backlog that never ends, and each is told of', async () => {
   const told = { queue: 'told', of: [DISCARDED] };
   const bus = await openBus(

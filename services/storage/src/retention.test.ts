@@ -1,6 +1,6 @@
 import { common, keeper, records } from '@malabar/contracts';
 import { expect, test } from 'vitest';
-import { openBus, queue, type TestBus, topic } from './bus.suite.js';
+import { openBus, queue, type TestBus, type TestJob, topic } from './bus.suite.js';
 
 const { DEAD } = common.OutcomeKind;
 const RETENTION_MS = 60_000;
@@ -217,3 +217,27 @@ test('a topic that comes while a record is dropped gets all of it or nothing', a
   await bus.trim();
   expect((await bus.consumer('q', 'all')).bodies()).toEqual(['a', 'b']);
 });
+
+test('a heap of delayed jobs outlives its records a part at a time', async () => {
+  const bus = await openBus(queue('q', [topic('t')], { retentionMs: RETENTION_MS }));
+  const deliverAtMs = bus.clock.now() + 2 * RETENTION_MS;
+  const jobs = Array.from({ length: 12_000 }, (_, i) => [`${i}`, { deliverAtMs }] as const);
+  for (let at = 0; at < jobs.length; at += 1_000)
+    await bus.append(
+      'q',
+      ...jobs.slice(at, at + 1_000).map(([body, options]): TestJob => [body, options]),
+    );
+  const survivors = (): number =>
+    bus.disk.scan({ start: 'J', end: 'J\xff', limit: 100_000 }).length;
+  await bus.clock.advance(RETENTION_MS);
+  await bus.trim();
+  expect(survivors()).toBeGreaterThanOrEqual(5_000);
+  expect(survivors()).toBeLessThan(7_000);
+  for (let i = 0; i < 3; i++) await bus.trim();
+  expect([survivors(), logRecords(bus)]).toEqual([12_000, 0]);
+  expect(bus.counts('q', 't')).toMatchObject({ scheduled: 12_000 });
+  const consumer = await bus.consumer('q', 't', 20);
+  await bus.pass(RETENTION_MS);
+  expect(consumer.bodies()).toEqual(jobs.slice(0, 20).map(([body]) => body));
+  expect(await bus.problems()).toEqual([]);
+}, 30_000);

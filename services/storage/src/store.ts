@@ -2,12 +2,11 @@ import { common, keeper, records, storage } from '@malabar/contracts';
 import { BusError, type Clock } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import { Committer } from './committer.js';
-import type { KeyWindow } from './core/key-lines.js';
 import { after, nodeIn, readU16, storeKey, topicKey, topicPrefix } from './core/keys.js';
 import type { Lease, LeaseTable } from './core/lease.js';
 import { decodeRecord } from './core/log-record.js';
 import { isWanted } from './core/result.js';
-import { type AppendCall, type RollRecords, Shard, type StagedAppend } from './core/shard.js';
+import { type AppendCall, Shard, type ShardLayout, type StagedAppend } from './core/shard.js';
 import type { Topic } from './core/topic.js';
 import { type Page, WriteBuffer } from './core/write-buffer.js';
 import { Delivery } from './delivery.js';
@@ -36,9 +35,7 @@ export interface StoreOptions {
   cacheBytes: number;
   /** Another owner has taken the engine. */
   onFenced?: (error: Error) => void;
-  roll?: RollRecords;
-  /** What memory holds of the lines of keys; replaced only by tests, which have few jobs. */
-  keyWindow?: KeyWindow;
+  layout?: Partial<ShardLayout>;
 }
 
 /**
@@ -314,9 +311,9 @@ export class Store {
   }
 
   #newShard(id: number, record: records.ShardRecord): Shard {
-    const { roll, keyWindow } = this.options;
     const { number, leases, writes } = this;
-    const shard = new Shard(id, record.queue, record, number, leases, writes, roll, keyWindow);
+    const { layout } = this.options;
+    const shard = new Shard(id, record.queue, record, number, leases, writes, layout);
     this.shards.set(record.queue, shard);
     this.#nextShard = Math.max(this.#nextShard, id + 1);
     return shard;

@@ -20,6 +20,8 @@ import type { Store } from './store.js';
 const PERIOD_MS = 200;
 /** Log records looked at in one pass over a shard. */
 const RECORDS_PER_PASS = 2_000;
+/** Jobs copied out in one pass: they are in memory until its commit. */
+const COPIES_PER_PASS = 5_000;
 const SWEEP = 200;
 /** Retention of a queue that is not configured any more. */
 const DETACHED_RETENTION_MS = 24 * 3_600_000;
@@ -59,12 +61,15 @@ export class Trimmer {
 
   async #trim(shard: Shard): Promise<void> {
     let dropped = 0;
-    while (dropped < RECORDS_PER_PASS && shard.trimmedTo < shard.tail) {
+    let copied = 0;
+    while (dropped < RECORDS_PER_PASS && copied < COPIES_PER_PASS && shard.trimmedTo < shard.tail) {
       const entry = await this.store.options.engine.nextLog(shard.id, shard.trimmedTo);
       if (entry === undefined) break;
       const batch = decodeRecord(entry);
-      if (!this.#isOver(shard, batch) || !(await this.#drop(shard, batch))) break;
+      const copies = this.#isOver(shard, batch) ? await this.#drop(shard, batch) : undefined;
+      if (copies === undefined) break;
       dropped++;
+      copied += copies;
     }
     if (dropped > 0) this.store.options.metrics.trimmed(dropped);
   }
@@ -80,10 +85,10 @@ export class Trimmer {
     return true;
   }
 
-  /** Drops a log record; answers false if it may not go any more. */
-  async #drop(shard: Shard, batch: JobBatch): Promise<boolean> {
+  /** Drops a log record; resolves to how many of its jobs live on, undefined if it may not go any more. */
+  async #drop(shard: Shard, batch: JobBatch): Promise<number | undefined> {
     const topics = [...shard.topics.values()];
-    let dropped = false;
+    let copies: number | undefined;
     await this.#placesOf(topics, batch, ({ alive, forgettable }) => {
       if (shard.topics.size !== topics.length || !this.#isOver(shard, batch)) return;
       for (const seq of alive) this.#copyOut(batch, seq);
@@ -93,9 +98,9 @@ export class Trimmer {
       shard.trimmedTo = batch.endSeq;
       // In the same commit: without its record the log's end is known from here only.
       shard.save();
-      dropped = true;
+      copies = alive.size;
     });
-    return dropped;
+    return copies;
   }
 
   /** Where the jobs [firstSeq, endSeq) live still, and what is kept about those that do not, at one moment. */

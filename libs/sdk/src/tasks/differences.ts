@@ -1,12 +1,5 @@
+import { UNITS_MS } from '../duration.js';
 import type { TopicDocument } from './options.js';
-
-const UNITS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
 
 /**
  * Where a topic that is there says something else than a program that registers it, e.g. `delay is
@@ -37,7 +30,7 @@ function plain(path: string, value: unknown): unknown {
   if (parts === null) return value;
   const number = Number(parts[1]?.replaceAll('_', ''));
   // A number without unit is a count, which is no duration.
-  return parts[2] === undefined ? number : `${number * (UNITS[parts[2]] as number)}ms`;
+  return parts[2] === undefined ? number : `${number * (UNITS_MS[parts[2]] as number)}ms`;
 }
 
 function text(value: unknown): string {

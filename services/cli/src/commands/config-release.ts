@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type ClientOptions, clientCommand, countOption } from '../client-command.js';
 import { type CanaryOptions, canaryRule, withCanaryOptions } from '../config/canary-rule.js';
 import {
+  type ConfigAccess,
   expectedRelease,
   getDomain,
   type WriteOptions,
@@ -70,13 +71,9 @@ export function promoteCommand(context: CommandContext): Command {
     .option('--force', 'also if nodes refuse it or a keeper cannot be asked')
     .addHelpText('after', '\nExamples:\n  malabar config promote shop')
     .action((name: string, options: PromoteOptions) =>
-      withConfig(options, context, async (access) => {
-        const number = canaryOf(await getDomain(access, name));
-        const { service, timeoutMs } = access;
-        const request = { domain: name, release: number, force: options.force === true };
-        const { release } = await service.promote(request, { timeoutMs });
-        printRelease(context, release, options.json);
-      }),
+      endCanary(context, options, name, ({ service, timeoutMs }, canary) =>
+        service.promote({ ...canary, force: options.force === true }, { timeoutMs }),
+      ),
     );
 }
 
@@ -92,14 +89,27 @@ export function abortCommand(context: CommandContext): Command {
     .option('-m, --note <text>', 'why; kept in the audit')
     .addHelpText('after', "\nExamples:\n  malabar config abort shop -m 'web-7 refuses it'")
     .action((name: string, options: NoteOptions) =>
-      withConfig(options, context, async (access) => {
-        const number = canaryOf(await getDomain(access, name));
-        const { service, timeoutMs } = access;
-        const request = { domain: name, release: number, note: options.note ?? '' };
-        const { release } = await service.abort(request, { timeoutMs });
-        printRelease(context, release, options.json);
-      }),
+      endCanary(context, options, name, ({ service, timeoutMs }, canary) =>
+        service.abort({ ...canary, note: options.note ?? '' }, { timeoutMs }),
+      ),
     );
+}
+
+/** Ends the canary of a domain in one way or the other, and shows the release that comes of it. */
+async function endCanary(
+  context: CommandContext,
+  options: ClientOptions,
+  domain: string,
+  end: (
+    access: ConfigAccess,
+    canary: { domain: string; release: number },
+  ) => Promise<{ release: config.Release | undefined }>,
+): Promise<void> {
+  await withConfig(options, context, async (access) => {
+    const number = canaryOf(await getDomain(access, domain));
+    const { release } = await end(access, { domain, release: number });
+    printRelease(context, release, options.json);
+  });
 }
 
 function canaryOf({ name, canary }: config.Domain): number {

@@ -12,6 +12,7 @@ import {
 import type { CommandContext } from '../context.js';
 import { CommandError, EXIT, exitCodeOf } from '../exit.js';
 import { createProgress } from '../progress.js';
+import { collect } from '../settings.js';
 
 /** What may be said of a job beside its body. */
 interface JobOptions {
@@ -70,10 +71,6 @@ export function pushCommand(context: CommandContext): Command {
     .action((queue: string, body: string | undefined, options: PushOptions) =>
       push(context, queue, body, options),
     );
-}
-
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
 }
 
 async function push(

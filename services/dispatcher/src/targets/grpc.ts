@@ -1,7 +1,7 @@
 import { common, type dispatcher } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { Delivery } from '../delivery.js';
-import { LEASE_GRACE_MS, LeaseBuffer } from '../lease-buffer.js';
+import { LEASE_GRACE_MS, type LeaseBuffer } from '../lease-buffer.js';
 import {
   isDoneTold,
   type OnIdle,
@@ -9,7 +9,7 @@ import {
   type RunnerContext,
   type TopicSettings,
 } from '../runner.js';
-import type { Subscription } from '../storage-link.js';
+import { Supply } from '../supply.js';
 import { clip } from '../verdict.js';
 import type { Worker } from './worker.js';
 
@@ -34,35 +34,36 @@ export interface WorkerRunnerOptions {
 export class WorkerRunner implements Runner {
   readonly #context: RunnerContext;
   readonly #options: WorkerRunnerOptions;
+  readonly #supply: Supply;
   readonly #buffer: LeaseBuffer;
   /** Deliveries that have crashed a worker before: each goes alone. */
   readonly #suspects: LeaseBuffer;
   /** Gets nothing more until it is idle, for the next suspect. */
   #reserved: Worker | undefined;
   readonly #workers = new Set<Worker>();
-  #settings: TopicSettings;
-  #subscription: Subscription | undefined;
-  #share: number | undefined;
-  #refusal = '';
   #running = 0;
-  #retired = false;
   #scheduled = false;
 
   constructor(options: WorkerRunnerOptions) {
+    const { settings, context } = options;
     this.#options = options;
-    this.#settings = options.settings;
-    this.#context = options.context;
-    this.#buffer = new LeaseBuffer(options.context.link);
-    this.#suspects = new LeaseBuffer(options.context.link);
+    this.#context = context;
+    this.#supply = new Supply({
+      settings,
+      context,
+      apart: true,
+      room: () => this.#places(),
+      onLeased: () => this.#assign(),
+      onShared: () => this.#changed(),
+      onLost: () => this.#lost(),
+    });
+    this.#buffer = this.#supply.buffer;
+    this.#suspects = this.#supply.suspects;
     this.#changed();
   }
 
-  get queue(): string {
-    return this.#settings.queue;
-  }
-
-  get topic(): string {
-    return this.#settings.config.name;
+  get #settings(): TopicSettings {
+    return this.#supply.settings;
   }
 
   get passwordHash(): string {
@@ -90,7 +91,7 @@ export class WorkerRunner implements Runner {
    * have killed it. A network that breaks looks the same, and costs them an attempt.
    */
   broke(worker: Worker): void {
-    if (worker.isLeaving || this.#retired) {
+    if (worker.isLeaving || this.#supply.retired) {
       this.leave(worker);
       return;
     }
@@ -175,29 +176,8 @@ export class WorkerRunner implements Runner {
 
   // --- what storage says --------------------------------------------------------------------------
 
-  leased(deliveries: Delivery[]): void {
-    this.#buffer.push(deliveries.filter(({ hasCrashed }) => !hasCrashed));
-    this.#suspects.push(deliveries.filter(({ hasCrashed }) => hasCrashed));
-    this.#refusal = '';
-    if (this.#places() === 0) this.#releaseWaiting();
-    else this.#assign();
-  }
-
-  shared(concurrency: number): void {
-    this.#share = concurrency;
-    this.#refusal = '';
-    this.#changed();
-  }
-
-  refused(reason: string): void {
-    this.#refusal = reason;
-    this.#context.log.warn({ queue: this.queue, topic: this.topic }, reason);
-  }
-
-  lost(): void {
-    this.#buffer.clear();
-    this.#suspects.clear();
-    // Their places stay taken until they answer: they are still at it.
+  /** Their places stay taken until they answer: they are still at it. */
+  #lost(): void {
     for (const { held, port } of this.#workers) if (held.size > 0) port.lost([...held.keys()]);
   }
 
@@ -205,8 +185,7 @@ export class WorkerRunner implements Runner {
 
   reconfigure(settings: TopicSettings): void {
     const before = this.#settings;
-    this.#settings = settings;
-    if (before.config.timeoutMs !== settings.config.timeoutMs) this.#releaseWaiting();
+    this.#supply.reconfigure(settings);
     if (before.passwordHash !== settings.passwordHash)
       this.#endWorkers(new BusError('UNAUTHENTICATED', 'the password of the topic has changed'));
     this.#changed();
@@ -221,26 +200,32 @@ export class WorkerRunner implements Runner {
   }
 
   status(): dispatcher.TargetStatus {
+    const { queue, topic, share, blocked } = this.#supply;
+    const lacksWorkers = this.#workers.size === 0 ? 'no worker connected' : '';
     return {
-      queue: this.queue,
-      topic: this.topic,
+      queue,
+      topic,
       kind: 'grpc',
       address: '',
       running: this.#running,
-      concurrency: this.#share ?? this.#settings.config.concurrency,
-      blocked: this.#blocked(),
+      concurrency: share,
+      blocked: blocked || lacksWorkers,
       workers: this.#workers.size,
       lacks: '',
     };
   }
 
   retire(): void {
-    this.#retired = true;
+    this.#supply.retired = true;
     this.#changed();
   }
 
   async abandon(): Promise<void> {
-    const gone = new BusError('UNAVAILABLE', `topic '${this.#path}' is not served here any more`);
+    const { queue, topic } = this.#supply;
+    const gone = new BusError(
+      'UNAVAILABLE',
+      `topic '${queue}/${topic}' is not served here any more`,
+    );
     this.#endWorkers(gone);
   }
 
@@ -248,43 +233,28 @@ export class WorkerRunner implements Runner {
     await this.abandon();
   }
 
-  get #path(): string {
-    return `${this.queue}/${this.topic}`;
-  }
-
-  #blocked(): string {
-    if (this.#settings.hold !== '') return this.#settings.hold;
-    if (this.#refusal !== '') return this.#refusal;
-    if (!this.#context.link.connected) return 'not connected to storage';
-    return this.#workers.size === 0 ? 'no worker connected' : '';
-  }
-
   // --- flow ---------------------------------------------------------------------------------------
 
   /** Jobs that may run at once now. */
   #places(): number {
-    if (this.#retired || this.#settings.hold !== '') return 0;
+    if (!this.#supply.open) return 0;
     const now = this.#context.clock.now();
     let capacity = 0;
     for (const worker of this.#workers)
       if (worker.restUntilMs <= now) capacity += worker.capacity - worker.overdue.size;
-    return Math.max(0, Math.min(capacity, this.#share ?? this.#settings.config.concurrency));
+    return Math.max(0, Math.min(capacity, this.#supply.share));
   }
 
   /** Follows from the state: what to hold and what to give back. */
   #changed(): void {
-    const { link, prefetch } = this.#context;
     const places = this.#places();
-    if (places === 0) this.#releaseWaiting();
+    if (places === 0) this.#supply.release();
     // Without workers we leave our share of the concurrency to dispatchers that have some.
-    if (this.#retired || this.#settings.hold !== '' || this.#workers.size === 0) {
-      this.#subscription?.end();
-      this.#subscription = undefined;
+    if (!this.#supply.open || this.#workers.size === 0) {
+      this.#supply.unsubscribe();
       return;
     }
-    const credits = Math.ceil(places * (1 + prefetch));
-    if (this.#subscription === undefined) this.#subscription = link.subscribe(this, credits);
-    else this.#subscription.credits(credits);
+    this.#supply.subscribe(Math.ceil(places * (1 + this.#context.prefetch)));
     this.#assign();
   }
 
@@ -297,16 +267,10 @@ export class WorkerRunner implements Runner {
     });
   }
 
-  /** Gives back to storage what no worker has. */
-  #releaseWaiting(): void {
-    this.#buffer.release();
-    this.#suspects.release();
-  }
-
   #assign(): void {
     const now = this.#context.clock.now();
-    const { timeoutMs, concurrency } = this.#settings.config;
-    const share = this.#retired ? 0 : (this.#share ?? concurrency);
+    const { timeoutMs } = this.#settings.config;
+    const share = this.#supply.retired ? 0 : this.#supply.share;
     const touched = new Set<Worker>();
     const give = (worker: Worker, from: LeaseBuffer): Delivery => {
       const delivery = from.take(now, timeoutMs) as Delivery;
@@ -405,7 +369,7 @@ export class WorkerRunner implements Runner {
   }
 
   #reportIdle(): void {
-    if (this.#retired && this.#running === 0) this.#options.onIdle();
+    if (this.#supply.retired && this.#running === 0) this.#options.onIdle();
   }
 }
 

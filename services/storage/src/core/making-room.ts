@@ -84,7 +84,7 @@ export class MakingRoom {
  * of the row that it replaces, no longer than its longest wait or the topic's own delay.
  */
 export function dueAtMs(
-  { deliverAtMs, debounceMs, debounceMaxMs }: storage.JobOptions,
+  { deliverAtMs = 0, debounceMs = 0, debounceMaxMs = 0 }: Partial<storage.JobOptions>,
   { acceptedAtMs, sinceMs, delayMs }: { acceptedAtMs: number; sinceMs: number; delayMs: number },
 ): number {
   const anew = acceptedAtMs + Math.max(debounceMs, delayMs);

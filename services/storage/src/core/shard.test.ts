@@ -3,16 +3,16 @@ import { joinFrames, parseJobId } from '@malabar/core';
 import { expect, test } from 'vitest';
 import { queue, topic } from '../bus.suite.js';
 import { decodeRecord, rollRecords } from './log-record.js';
-import { type AppendCall, Shard, type StagedAppend } from './shard.js';
+import { type AppendCall, Shard, type ShardLayout, type StagedAppend } from './shard.js';
 import { type StagedWrites, WriteBuffer } from './write-buffer.js';
 
 const STORE = 5;
 const NOW = 1_900_000_000_000;
 
-function newShard(config: keeper.QueueConfig, roll = rollRecords): Shard {
+function newShard(config: keeper.QueueConfig, layout: Partial<ShardLayout> = {}): Shard {
   const table = { nextId: 1, leases: new Map() };
   const record = records.ShardRecord.fromPartial({ queue: config.name });
-  const shard = new Shard(2, config.name, record, STORE, table, new WriteBuffer(), roll);
+  const shard = new Shard(2, config.name, record, STORE, table, new WriteBuffer(), layout);
   shard.configure(config);
   return shard;
 }
@@ -181,7 +181,7 @@ test('an idempotency key that no engine could store is refused before it stops a
 
 test('jobs are numbered through, however the commit is spread over log records', () => {
   const small = (parts: Parameters<typeof rollRecords>[0]) => rollRecords(parts, 8);
-  const shard = newShard(queue('q', [topic('t')]), small);
+  const shard = newShard(queue('q', [topic('t')]), { roll: small });
   const made = stage(shard, [request(['a', 'b', 'c']), request(['d', 'e'])]);
   expect(made.writes.appends.length).toBeGreaterThan(2);
   expect(bodies(made)).toEqual(['a', 'b', 'c', 'd', 'e']);

@@ -49,8 +49,18 @@ export interface StagedAppend {
   answers: Array<[AppendCall, storage.AppendResponse]>;
 }
 
-/** How a commit's jobs are spread over log records; replaced only by the tests that must notice. */
-export type RollRecords = typeof rollRecords;
+/** How a shard lies on the disk; changed only by tests, which must notice. */
+export interface ShardLayout {
+  /** How a commit's jobs are spread over log records. */
+  roll: typeof rollRecords;
+  /** The most stretches of taken jobs that a topic should have. */
+  stretchesMax: number;
+  /** What memory holds of the lines of keys. */
+  keyWindow?: KeyWindow;
+}
+
+// They are in memory, and written whole with every commit that changes them.
+const LAYOUT: ShardLayout = { roll: rollRecords, stretchesMax: 1024 };
 
 /** One ordered log of a queue and the topics that read it. */
 export class Shard {
@@ -62,6 +72,7 @@ export class Shard {
   nextTopic: number;
   /** Undefined while the queue is not configured. */
   config: keeper.QueueConfig | undefined;
+  readonly #layout: ShardLayout;
 
   constructor(
     readonly id: number,
@@ -70,9 +81,9 @@ export class Shard {
     private readonly store: number,
     private readonly table: LeaseTable,
     private readonly writes: WriteBuffer,
-    private readonly roll: RollRecords = rollRecords,
-    private readonly keyWindow?: KeyWindow,
+    layout: Partial<ShardLayout> = {},
   ) {
+    this.#layout = { ...LAYOUT, ...layout };
     this.tail = record.tail;
     this.acceptedAtMs = record.acceptedAtMs;
     this.trimmedTo = record.trimmedTo;
@@ -86,7 +97,8 @@ export class Shard {
     record: records.TopicRecord,
     nodes?: ReadonlyMap<string, number>,
   ): Topic {
-    const { tail, table, writes, keyWindow } = this;
+    const { tail, table, writes } = this;
+    const { keyWindow } = this.#layout;
     const topic = new Topic(this.id, id, config, record, tail, table, writes, nodes, keyWindow);
     this.topics.set(config.name, topic);
     return topic;
@@ -146,6 +158,8 @@ export class Shard {
       call,
       this.#answer(stage, call),
     ]);
+    for (const topic of this.topics.values())
+      if (topic.taken.ranges > this.#layout.stretchesMax) stage.emptyLog(topic);
     const batches = this.#write(stage, writes.appends);
     const { specials, acceptedAtMs, tail } = stage;
     const { replaced } = stage.room;
@@ -184,7 +198,7 @@ export class Shard {
   #write(stage: Stage, appends: LogEntry[]): JobBatch[] {
     let seq = this.tail;
     const bytesMax = stage.specials.size > 0 ? SPECIAL_RECORD_BYTES_MAX : RECORD_BYTES_MAX;
-    return this.roll(stage.parts, bytesMax).map((parts) => {
+    return this.#layout.roll(stage.parts, bytesMax).map((parts) => {
       const { entry, batch } = encodeRecord(this.id, seq, stage.acceptedAtMs, parts);
       appends.push(entry);
       seq += batch.count;
@@ -339,39 +353,64 @@ class Stage {
     this.state.set(expiryKey(id, expiresAtMs, key), new Uint8Array(0));
   }
 
+  /**
+   * Lets all jobs of this commit leave the log's order for a topic. Where some leave it and the others
+   * wait, each makes a stretch of its own, without end while nobody takes those that wait; so from
+   * some number on all leave it, until the stretches are fewer. They come due at once and in their order.
+   */
+  emptyLog(topic: Topic): void {
+    if (topic.detachedAt !== undefined) return;
+    const gone = new Set(this.specials.get(topic)?.map(({ seq }) => seq));
+    for (const seq of this.room.replaced.get(topic)?.unborn ?? []) gone.add(seq);
+    for (let seq = this.shard.tail; seq < this.tail; seq++)
+      if (!gone.has(seq)) this.#leaveLog(topic, seq, {}, this.acceptedAtMs);
+  }
+
   #special(options: storage.JobOptions, sinceMs: number): void {
     const everywhere = isSpecial(options);
     if (!everywhere && options.keys.length === 0) return;
+    for (const topic of this.shard.topics.values())
+      if (topic.detachedAt === undefined && (everywhere || keyIn(options, topic.config) !== ''))
+        this.#leaveLog(topic, this.tail, options, sinceMs);
+  }
+
+  /** `sinceMs`: when the first job of its row was accepted. */
+  #leaveLog(
+    topic: Topic,
+    seq: number,
+    options: Partial<storage.JobOptions>,
+    sinceMs: number,
+  ): void {
     const { acceptedAtMs } = this;
-    for (const topic of this.shard.topics.values()) {
-      if (topic.detachedAt !== undefined) continue;
-      const key = keyIn(options, topic.config);
-      if (!everywhere && key === '') continue;
-      const due = dueAtMs(options, { acceptedAtMs, sinceMs, delayMs: topic.config.delayMs });
-      const record = records.EntryRecord.fromPartial({
-        acceptedAtMs,
-        sinceMs: acceptedAtMs,
-        dueAtMs: due,
-        priority: Math.min(options.priority, 9),
-        expiresAtMs: options.expiresAtMs,
-        leaseMs: options.leaseMs,
-        node: options.node,
-        nodeWaitMs: options.nodeWaitMs,
-        key,
-        lined: key !== '' && due <= acceptedAtMs,
-      });
-      const list = this.specials.get(topic) ?? [];
-      const special = { seq: this.tail, record };
-      list.push(special);
-      this.specials.set(topic, list);
-      for (const [key, value] of scheduleWrites(this.shard.id, topic.id, special, this.#encoder))
-        this.state.set(key, value);
-    }
+    const key = keyIn(options, topic.config);
+    const due = dueAtMs(options, { acceptedAtMs, sinceMs, delayMs: topic.config.delayMs });
+    const { priority = 0, expiresAtMs, leaseMs, node, nodeWaitMs } = options;
+    const record = records.EntryRecord.fromPartial({
+      acceptedAtMs,
+      sinceMs: acceptedAtMs,
+      dueAtMs: due,
+      priority: Math.min(priority, 9),
+      expiresAtMs,
+      leaseMs,
+      node,
+      nodeWaitMs,
+      key,
+      lined: key !== '' && due <= acceptedAtMs,
+    });
+    const list = this.specials.get(topic) ?? [];
+    const special = { seq, record };
+    list.push(special);
+    this.specials.set(topic, list);
+    for (const [key, value] of scheduleWrites(this.shard.id, topic.id, special, this.#encoder))
+      this.state.set(key, value);
   }
 }
 
 /** The job's key in a topic; empty for none, and for one that is for one node only. */
-function keyIn({ keys, node }: storage.JobOptions, { key }: keeper.TopicConfig): string {
+function keyIn(
+  { keys = [], node = '' }: Partial<storage.JobOptions>,
+  { key }: keeper.TopicConfig,
+): string {
   if (key === undefined || node !== '') return '';
   return keys.find(({ from }) => from === key.from)?.key ?? '';
 }

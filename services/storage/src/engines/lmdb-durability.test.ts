@@ -7,6 +7,8 @@ import { besideTests, childEnd, startChild } from './testing/child.js';
 import { faultAfter } from './testing/steps.js';
 
 const STEPS = 150;
+/** So many that whoever is to be killed has not done them before the kill arrives. */
+const MANY_STEPS = 100_000;
 /** Writes and syncs that a child comes to in its life, about. */
 const OPERATIONS = 1100;
 
@@ -66,7 +68,8 @@ async function life(options: {
   mkdirSync(image);
   const store = join(folder, 'store');
   const crashAt = 1 + Math.floor(seededRandom(seed * 31 + 5)() * OPERATIONS);
-  const child = startChild('commit-child.ts', [store, String(STEPS)], {
+  const steps = killAfter === undefined ? STEPS : MANY_STEPS;
+  const child = startChild('commit-child.ts', [store, String(steps)], {
     imports: weakness ? ['weak-lmdb.mjs'] : [],
     env: {
       LD_PRELOAD: disk.library,

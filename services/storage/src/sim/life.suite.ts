@@ -4,9 +4,10 @@ import type { Logger } from '@malabar/telemetry';
 import { Browser } from '../browse.js';
 import { acceptedAt, type Lease } from '../core/lease.js';
 import { rollRecords } from '../core/log-record.js';
+import type { ShardLayout } from '../core/shard.js';
 import type { Engine, WriteBatch } from '../engine.js';
 import type { Session } from '../sessions.js';
-import { Store, type StoreOptions } from '../store.js';
+import { Store } from '../store.js';
 import { Trimmer } from '../trimmer.js';
 import type { Dice } from './dice.suite.js';
 import { type Disk, SimEngine } from './disk.suite.js';
@@ -19,7 +20,7 @@ export interface Sabotage {
   /** Between the store and the disk. */
   engine?: (engine: Engine, schedule: Schedule) => Engine;
   store?: (store: Store) => void;
-  roll?: StoreOptions['roll'];
+  roll?: ShardLayout['roll'];
 }
 
 /** A consumer that fetches. */
@@ -112,8 +113,11 @@ export class Life {
       turn: (run) => this.schedule.add(run),
       settleDelayMs: 5,
       cacheBytes: dice.pick([0, 60, 1_000_000]),
-      keyWindow: dice.pick([undefined, { keys: 4, entries: 2 }]),
-      roll: sabotage.roll ?? ((parts) => rollRecords(parts, recordBytes)),
+      layout: {
+        keyWindow: dice.pick([undefined, { keys: 4, entries: 2 }]),
+        roll: sabotage.roll ?? ((parts) => rollRecords(parts, recordBytes)),
+        stretchesMax: dice.pick([0, 2, 1_000]),
+      },
     });
     this.browser = new Browser(this.store);
     this.trimmer = new Trimmer(this.store);

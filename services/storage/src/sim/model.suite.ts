@@ -103,6 +103,8 @@ export class Model extends Rows {
       if (queue) this.#accepted(queue, attached, entry.firstSeq, entry.bytes);
     }
     this.checkReplaced(sealed.batch);
+    for (const [key, value] of sealed.batch.state)
+      if (value !== undefined && key[0] === 'S') this.#leftLog(key);
     for (const { shard, firstSeq } of sealed.batch.drops) this.#dropped(shard, firstSeq);
     for (const [key, value] of sealed.batch.state)
       if (value === undefined && key[0] === 'J') this.#survivorGone(key);
@@ -171,6 +173,17 @@ export class Model extends Rows {
         };
       delivery.durable = delivery.kept;
     }
+  }
+
+  /** A topic whose log is full of holes may let any job leave it when it comes. */
+  #leftLog(key: string): void {
+    const delivery = this.at(key);
+    if (delivery === undefined || delivery.kept.entry || delivery.kept.attempts > 0) return;
+    this.saw('plain jobs that leave the log');
+    const { job, topic } = delivery;
+    const dueAtMs = job.acceptedAtMs + topic.config.delayMs;
+    delivery.kept = { ...delivery.kept, entry: true, dueAtMs };
+    delivery.durable = delivery.kept;
   }
 
   // --- retention ----------------------------------------------------------------------------------

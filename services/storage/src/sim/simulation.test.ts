@@ -42,6 +42,7 @@ const MUST_HAPPEN = [
   'outcomes RETRY',
   'owners fenced',
   'plain jobs accepted',
+  'plain jobs that leave the log',
   'results for a queue that is gone',
   'results told',
   'special jobs accepted',
