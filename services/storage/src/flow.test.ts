@@ -55,7 +55,7 @@ test('more keys than memory holds have one turn each before one has two', async 
   const again = await bus.reopen();
   const consumer = await again.consumer('q', 't', 50);
   const seen: string[] = [];
-  for (let i = 0; i < 200 && seen.length < 6_000; i++) {
+  for (let i = 0; i < 1_000 && seen.length < 6_000; i++) {
     seen.push(...consumer.bodies());
     await consumer.done();
     await again.rest();
@@ -74,12 +74,15 @@ test('a job that is to be tried again lets the others of its key go, unless the 
     await bus.rest();
     await one.say(one.leases()[one.bodies().indexOf('a1')] as number, RETRY);
     expect(one.bodies().includes('a2')).toBe(!strict);
+    void bus.store.committer.flush();
+    await bus.rest();
     const again = await bus.reopen();
     const other = await again.consumer('q', 't');
     expect(other.bodies().sort()).toEqual(strict ? ['b1'] : ['a2', 'b1']);
     await again.pass(100);
+    expect(other.bodies().includes('a1')).toBe(strict);
     await other.done();
-    expect(other.bodies()).toEqual(['a1']);
+    expect(other.bodies()).toEqual([strict ? 'a2' : 'a1']);
     expect(await again.problems()).toEqual([]);
   }
 });

@@ -356,7 +356,8 @@ export class KeyLines {
         }
         this.#fill(this.#newLine(key, false), entries, prefix === last ? next : undefined);
       }
-      this.#walkFrom = next === undefined || last === undefined ? undefined : lineEnd(last);
+      // A page may be empty and not the last: what it held has gone since.
+      this.#walkFrom = next === undefined || last === undefined ? next : lineEnd(last);
     });
   }
 
