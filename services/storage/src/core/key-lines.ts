@@ -97,8 +97,10 @@ export class KeyLines {
     if (line === undefined || entry === undefined) return undefined;
     this.#count(line.key, 1);
     this.#open.delete(line.key);
-    const isCrowded = this.#isFull && (this.#walkFrom !== undefined || this.#missed);
-    if (isCrowded) this.#leave(line);
+    // Before the walk is held up: whoever stays has its next turn before those whom it has not met.
+    const isCrowded = this.#lines.size >= this.#window.keys / 2;
+    const isWalking = this.#walkFrom !== undefined || this.#missed;
+    if (isCrowded && isWalking) this.#leave(line);
     else this.#place(line);
     return entry;
   }
