@@ -172,7 +172,8 @@ export class KeyLines {
   /** Returns what must be read. */
   advance(now: number): LaneScan[] {
     const scans: LaneScan[] = [];
-    const sweep = this.size > 0 ? this.#sweep.next(now) : undefined;
+    // Also of lines that are empty now: what the read before has found counts no more.
+    const sweep = this.#sweep.next(now);
     if (sweep !== undefined) scans.push(sweep);
     const scan = this.#reading ? undefined : this.#nextRead();
     if (scan !== undefined) scans.push(scan);
