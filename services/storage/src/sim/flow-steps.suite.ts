@@ -1,11 +1,12 @@
-import { storage } from '@malabar/contracts';
+import { common, storage } from '@malabar/contracts';
+import type { Stream } from './life.suite.js';
 import type { World } from './world.suite.js';
 
 const TURNS = 8;
 
 /** A consumer that takes one delivery at a time, of a topic with keys of which several wait. */
 export async function takeTurns(world: World): Promise<string> {
-  const { dice, life } = world;
+  const { dice } = world;
   const places = world.config.queues.flatMap(({ name, topics }) =>
     topics.filter(({ key, paused }) => key && !paused).map((topic) => [name, topic.name] as const),
   );
@@ -19,18 +20,39 @@ export async function takeTurns(world: World): Promise<string> {
   );
   world.append(queue, options);
   await world.rest();
-  const stream = life.openStream(`t${world.fresh()}`);
-  const id = world.fresh();
-  stream.names.set(id, [queue, topic]);
-  stream.credits.set(id, 1);
-  const request = storage.DeliverRequest.fromPartial({ dispatcher: stream.name });
-  request.subscribe.push({ id, queue, topic, credits: 1 });
-  life.store.delivery.handle(stream.session, request);
-  for (let turn = 0; turn < TURNS && life === world.life; turn++) {
+  let stream = subscribe(world, queue, topic);
+  if (dice.chance(0.4)) {
+    await failFirst(world, stream);
+    stream = subscribe(world, queue, topic);
+  }
+  for (let turn = 0; turn < TURNS; turn++) {
     await world.rest();
     world.done(stream);
     if (dice.chance(0.3)) world.jump(200);
   }
   world.life.closeStream(stream);
   return `${stream.name} takes turns at ${queue}/${topic}`;
+}
+
+function subscribe(world: World, queue: string, topic: string): Stream {
+  const stream = world.life.openStream(`t${world.fresh()}`);
+  const id = world.fresh();
+  stream.names.set(id, [queue, topic]);
+  stream.credits.set(id, 1);
+  const request = storage.DeliverRequest.fromPartial({ dispatcher: stream.name });
+  request.subscribe.push({ id, queue, topic, credits: 1 });
+  world.life.store.delivery.handle(stream.session, request);
+  return stream;
+}
+
+/** The first that it gets is to be tried again, and once that is on the disk the store dies. */
+async function failFirst(world: World, stream: Stream): Promise<void> {
+  await world.rest();
+  const leaseId = stream.held.shift();
+  if (leaseId === undefined) return;
+  const { RETRY } = common.OutcomeKind;
+  world.settle([common.Outcome.fromPartial({ leaseId, kind: RETRY, retryAfterMs: 7_000 })]);
+  world.flush();
+  await world.rest();
+  await world.crash();
 }
