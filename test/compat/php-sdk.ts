@@ -9,8 +9,10 @@ export const PACKAGE = fileURLToPath(new URL('../../libs/sdk-php/', import.meta.
 export const APPLICATION = fileURLToPath(new URL('./php/sdk/', import.meta.url));
 
 const USES = [
+  'Batch',
   'Bus',
   'ConnectionException',
+  'Context',
   'Event',
   'Idempotent',
   'PublishException',

@@ -64,6 +64,7 @@ schedules:
     run: { shell: '${NOTE} >> ${file}', tag: batch, on: all, wait: 2s }
   after-sweep:
     after: { schedules: [sweep], on: always }
+    overlap: allow
     run: [echo, "swept"]
 `);
   const command = commandLine(bus);

@@ -71,6 +71,11 @@ const MATRIX: Record<string, Record<string, string>> = {
     discard: 'operator@shop',
     discardDead: 'operator@shop',
     verify: 'viewer@shop',
+    openBatch: 'internal',
+    closeBatch: 'internal',
+    getBatch: 'viewer@shop',
+    listBatches: 'viewer@any',
+    abandonBatches: 'operator@shop',
   },
   DispatcherService: {
     listTargets: 'viewer@any',
@@ -93,7 +98,14 @@ const MATRIX: Record<string, Record<string, string>> = {
     listRuns: 'viewer@shop',
   },
   MetricsService: { gather: 'viewer@*' },
-  IngestService: { submit: 'anybody', submitBatch: 'anybody', submitStream: 'anybody' },
+  IngestService: {
+    submit: 'anybody',
+    submitBatch: 'anybody',
+    submitStream: 'anybody',
+    openBatch: 'anybody',
+    closeBatch: 'anybody',
+    getBatch: 'anybody',
+  },
   SourceService: { listSources: 'viewer@any' },
 };
 
@@ -184,6 +196,8 @@ async function reaches(definition: ServiceDefinition, name: string, call: CallCo
     domains: [],
     entries: [],
     nodes: [],
+    batches: [],
+    batch: { thenQueue: 'orders' },
   };
   const run = method?.responseStream
     ? async function* () {

@@ -176,6 +176,25 @@ export function storageRules(systemOf: SystemOf): Rules<storage.StorageServiceDe
     discard: ofQueue(OPERATOR),
     discardDead: ofQueue(OPERATOR),
     verify: ofQueue(VIEWER),
+    // Producers open and close through ingest.
+    openBatch: 'internal',
+    closeBatch: 'internal',
+    // A batch belongs to the system of the queue that gets the job behind it.
+    getBatch: {
+      need: somewhere(VIEWER),
+      answer(response, may) {
+        if (may(VIEWER, systemOf(response.batch?.thenQueue ?? ''))) return response;
+        throw new BusError('NOT_FOUND', 'there is no such batch that you may see');
+      },
+    },
+    listBatches: {
+      need: somewhere(VIEWER),
+      answer: ({ batches, nextCursor }, may) => ({
+        batches: batches.filter(({ thenQueue }) => may(VIEWER, systemOf(thenQueue))),
+        nextCursor,
+      }),
+    },
+    abandonBatches: ofQueue(OPERATOR),
   };
 }
 
@@ -239,6 +258,9 @@ export const ingestRules: Rules<ingest.IngestServiceDefinition> = {
   submit: 'anybody',
   submitBatch: 'anybody',
   submitStream: 'anybody',
+  openBatch: 'anybody',
+  closeBatch: 'anybody',
+  getBatch: 'anybody',
 };
 
 /** Sources belong to the system of the queue that they fill. */

@@ -4,6 +4,7 @@
  */
 export { descriptorSet } from './descriptors.js';
 export { Encoder } from './encoder.js';
+export * as batches from './gen/malabar/common/v1/batch.js';
 export * as common from './gen/malabar/common/v1/job.js';
 export * as dispatcher from './gen/malabar/dispatcher/v1/dispatcher.js';
 export * as ingest from './gen/malabar/ingest/v1/ingest.js';

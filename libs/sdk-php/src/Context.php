@@ -74,6 +74,24 @@ final class Context
         return $this->facts['headers'][$name] ?? null;
     }
 
+    /** The batch that the job is in, by id: `Event::batch` joins it. */
+    public function batch(): ?string
+    {
+        return $this->header('malabar-batch');
+    }
+
+    /**
+     * What the batch came to that this job follows; null if it follows none.
+     *
+     * @return array<string, mixed>|null batch, state (ended or expired), jobs, deliveries, done, dead,
+     *   discarded, errors (code and count), openedAtMs, endedAtMs
+     */
+    public function batchTotals(): ?array
+    {
+        $totals = $this->header('malabar-batch-totals');
+        return $totals === null ? null : json_decode($totals, true);
+    }
+
     /** When the bus took the job. */
     public function acceptedAt(): \DateTimeImmutable
     {

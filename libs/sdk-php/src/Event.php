@@ -105,6 +105,12 @@ final class Event
         return $this->option('PRIORITY', (string) $priority);
     }
 
+    /** It joins a batch, by id: a task does so with `Context::batch()`. */
+    public function batch(string $id): self
+    {
+        return $this->option('BATCH', $id);
+    }
+
     /** Travels beside the parameters; a task reads it with `Context::header($name)`. */
     public function header(string $name, string $value): self
     {
@@ -182,6 +188,22 @@ final class Event
             }
         }
         return true;
+    }
+
+    /**
+     * Queue, body and headers of the job that follows a batch. What else was said of it means nothing there.
+     *
+     * @internal
+     * @return array{0: string, 1: string, 2: array<string, string>}
+     */
+    public function asFollower(): array
+    {
+        if ($this->options !== []) {
+            $name = key($this->options);
+            throw new \InvalidArgumentException("an event that follows a batch takes no $name");
+        }
+        $body = $this->params === [] ? '' : Envelope::write($this->name, $this->params);
+        return [$this->queue, $body, $this->headers];
     }
 
     /** @return list<string> */

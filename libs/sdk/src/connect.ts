@@ -3,6 +3,7 @@ import { type Duration, milliseconds } from './duration.js';
 import { MalabarError, toMalabarError } from './errors.js';
 import { type Log, STDERR } from './log.js';
 import { checkOptions } from './names.js';
+import { type Batch, type BatchOptions, batchRequest, openBatch } from './publish/batch.js';
 import type { EventToPublish, Published, PublishOptions } from './publish/options.js';
 import { publishAll } from './publish/publish-all.js';
 import { Publisher } from './publish/publisher.js';
@@ -71,6 +72,11 @@ export interface Malabar<E extends object = Record<string, any>> {
   publishAll(
     events: Iterable<EventOf<E>> | AsyncIterable<EventOf<E>>,
   ): Promise<readonly Published[]>;
+  /**
+   * Opens a batch: what is published through it has a common end, and then one event follows. Close it
+   * when all is published.
+   */
+  batch(options: BatchOptions): Promise<Batch<E>>;
   /** Resolves when there is room to publish without waiting for answers. */
   ready(): Promise<void>;
   /**
@@ -122,10 +128,11 @@ export function connect<E extends object = Record<string, any>>(
     tls,
     ...common,
   });
+  const timeoutMs = milliseconds('timeout', options.timeout ?? '30s');
   const publisher = new Publisher({
     client: services.ingest,
     password: (queue) => passwords[queue],
-    timeoutMs: milliseconds('timeout', options.timeout ?? '30s'),
+    timeoutMs,
     waitingMax: checkedCount('waitingMax', options.waitingMax ?? 10_000),
     ...common,
   });
@@ -133,6 +140,12 @@ export function connect<E extends object = Record<string, any>>(
   return {
     publish: async (event, params, more = {}) => publisher.publish(event, params ?? {}, more),
     publishAll: (events) => publishAll(publisher, events),
+    async batch(more) {
+      const request = batchRequest(more);
+      const metadata = publisher.metadata(request.thenJob?.queue ?? '');
+      const client = services.ingest;
+      return openBatch({ client, publisher, metadata, timeoutMs, ...common }, request);
+    },
     ready: () => publisher.ready(),
     async createTopics(registry, { replace = false, name = 'sdk' } = {}) {
       const { topics } = registry;

@@ -23,6 +23,7 @@ const COMMANDS: Record<string, () => Promise<Create>> = {
   event: async () => (await import('./commands/event.js')).eventCommand,
   queues: async () => (await import('./commands/queues.js')).queuesCommand,
   jobs: async () => (await import('./commands/jobs.js')).jobsCommand,
+  batches: async () => (await import('./commands/batches.js')).batchesCommand,
   schedules: async () => (await import('./commands/schedules.js')).schedulesCommand,
   sources: async () => (await import('./commands/sources.js')).sourcesCommand,
   runs: async () => (await import('./commands/runs.js')).runsCommand,

@@ -348,6 +348,7 @@ const NO_OPTIONS: Omit<storage.JobOptions, 'index'> = {
   node: '',
   nodeWaitMs: 0,
   keys: [],
+  batch: '',
   debounceMs: 0,
   debounceMaxMs: 0,
 };

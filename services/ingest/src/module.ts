@@ -19,10 +19,11 @@ export const ingestModule: Module = {
   needs: ['keeper', 'storage'],
   async start(context) {
     const { config, clock, random, log, metrics, instanceId, client } = context;
+    const storageClient = client('storage', storage.StorageServiceDefinition);
     const ingest = new Ingest({
       settings: config.ingest,
       tls: readTls(config.ingest),
-      storage: client('storage', storage.StorageServiceDefinition),
+      storage: storageClient,
       clock,
       random,
       log,
@@ -43,7 +44,7 @@ export const ingestModule: Module = {
     await ingest.start();
     const { intake, rules } = ingest;
     const caller = { rules, open: isOpen(config.grpc), guarded: isGuarded(config.grpc) };
-    const service = createIngestService({ intake, clock, ...caller });
+    const service = createIngestService({ intake, storage: storageClient, clock, ...caller });
     const { SourceServiceDefinition: definition } = sources;
     const asked = createSourceService(config.node, () => ingest.sources.figures());
     const guarded = guard(definition, asked, sourceRules(systems.of), context.authenticate);

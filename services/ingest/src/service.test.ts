@@ -25,6 +25,7 @@ async function startService(options: RigOptions & { guarded?: boolean } = {}) {
   const { intake, rules } = rig.ingest;
   const service = createIngestService({
     intake,
+    storage: rig.storage.client,
     rules,
     clock: systemClock,
     open: true,

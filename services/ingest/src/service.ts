@@ -2,11 +2,13 @@ import { type common, ingest } from '@malabar/contracts';
 import { BusError, Channel, type Clock, toBusError, toFault } from '@malabar/core';
 import type { CallContext, Implementation } from '@malabar/rpc';
 import type { JobOptions, JobOutcome } from './batch.js';
+import { BatchCalls, inBatch } from './batch-calls.js';
 import { type Caller, type CallerRules, callerOf } from './caller.js';
 import type { Intake } from './intake.js';
 import { debounceFault } from './job-debounce.js';
 import { headersFault } from './job-headers.js';
 import { timesFault } from './job-times.js';
+import type { StorageClient } from './storage-client.js';
 import { Submission } from './submission.js';
 
 /** Bytes of one stream's jobs that may wait for storage before its requests are read on. */
@@ -20,6 +22,7 @@ const DURABILITY = ingest.Durability.FSYNC;
 
 export interface IngestServiceOptions extends CallerRules {
   intake: Intake;
+  storage: StorageClient;
   clock: Clock;
 }
 
@@ -27,7 +30,20 @@ export interface IngestServiceOptions extends CallerRules {
 export function createIngestService(
   options: IngestServiceOptions,
 ): Implementation<typeof ingest.IngestServiceDefinition> {
+  const batches = new BatchCalls(options);
   return {
+    async openBatch({ thenJob, expiresAfterMs }, context) {
+      const { pushRefusal } = await callerOf(options, context);
+      return { batch: await batches.open({ thenJob, expiresAfterMs }, pushRefusal) };
+    },
+    async closeBatch({ id }, context) {
+      const { pushRefusal } = await callerOf(options, context);
+      return { batch: await batches.close(id, pushRefusal) };
+    },
+    async getBatch({ id }, context) {
+      const { pushRefusal } = await callerOf(options, context);
+      return { batch: await batches.get(id, pushRefusal) };
+    },
     async submit({ queue, job }, context) {
       const caller = await callerOf(options, context);
       if (!job) throw new BusError('INVALID', 'the request carries no job');
@@ -61,7 +77,7 @@ async function submit(
     (job) => invalid(job, caller) ?? intake.refusal(queue, 0, job.body.length),
   );
   const good = jobs.filter((_, i) => refused[i] === undefined);
-  const messages = good.map((job) => intake.encode(job));
+  const messages = good.map((job) => intake.encode(inBatch(job)));
   let total = 0;
   for (const message of messages) total += message.length + OPTIONS_BYTES_MAX;
   const error = intake.refusal(queue, total, 0);
@@ -103,6 +119,7 @@ function optionsOf(job: common.Job, clock: Clock, idempotencyWindowMs: number): 
     priority: job.priority,
     node: job.node,
     nodeWaitMs: job.nodeWaitMs,
+    batch: job.batch,
     idempotencyKey: job.idempotencyKey,
     debounceMs: job.debounceMs,
     debounceMaxMs: job.debounceMaxMs,

@@ -54,6 +54,11 @@ export class StorageDouble {
       discardDead: missing,
       discard: missing,
       verify: missing,
+      openBatch: missing,
+      closeBatch: missing,
+      getBatch: missing,
+      listBatches: missing,
+      abandonBatches: missing,
     });
     this.client = local<typeof definition>(binding);
   }

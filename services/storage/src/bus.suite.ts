@@ -92,6 +92,7 @@ export class TestBus {
         staleLeases: () => undefined,
         leasesExpired: () => undefined,
         trimmed: () => undefined,
+        batchEnded: () => undefined,
       },
       turn: setImmediate,
       settleDelayMs: 5,

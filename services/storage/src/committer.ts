@@ -6,6 +6,7 @@ import { type Held, release } from './core/making-room.js';
 import type { AppendCall, Keys, Shard, StagedAppend } from './core/shard.js';
 import type { StagedWrites, WriteBuffer } from './core/write-buffer.js';
 import type { Engine } from './engine.js';
+import type { Followers } from './followers.js';
 import type { StoreMetrics } from './metrics.js';
 import type { Results } from './results.js';
 
@@ -21,6 +22,8 @@ export interface CommitterOptions {
   writes: WriteBuffer;
   /** What the outcomes in `writes` are to be told as. */
   results: Results;
+  /** What they count in, and what follows. */
+  followers: Followers;
   shards: () => Iterable<Shard>;
   clock: Clock;
   log: Logger;
@@ -130,7 +133,8 @@ export class Committer {
     this.#busy = false;
     if (this.#calls.length > 0 || (succeeded && this.#durable.length > 0)) this.#schedule();
     else if (!succeeded) this.#later();
-    else if (!this.options.writes.empty || this.#anyDirty()) this.dirty();
+    else if (!this.options.writes.empty || this.options.followers.pending || this.#anyDirty())
+      this.dirty();
     if (!this.#scheduled) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
@@ -156,7 +160,7 @@ export class Committer {
   }
 
   async #commitWith(calls: Array<[Shard, AppendCall]>): Promise<boolean> {
-    const { engine, writes, results, clock, metrics } = this.options;
+    const { engine, writes, results, followers, clock, metrics } = this.options;
     const durable = this.#durable;
     this.#durable = [];
     for (const change of this.#changes.splice(0)) change();
@@ -167,7 +171,9 @@ export class Committer {
       // Between the end of the reading and here, what waited for the same turn may have added more.
       while (results.unread) await results.read();
       // From here to the seal nothing waits: what is told and what it is told of stay together.
-      staged = this.#stage([...calls, ...results.calls()], known, stagedWrites);
+      const following = followers.calls(calls);
+      staged = this.#stage([...calls, ...results.calls(), ...following], known, stagedWrites);
+      followers.write(staged, stagedWrites.state);
       this.#release((held) => !held.used);
       this.#snapshot(staged, stagedWrites);
       const batch = { ...writes.seal(stagedWrites), urgent: calls.length === 0 };
@@ -182,6 +188,7 @@ export class Committer {
       return code === 'DISK_FULL' && calls.length > 0 ? this.#commitWith([]) : false;
     }
     writes.committed();
+    followers.committed(staged);
     this.#held = [];
     const recovered = this.failing;
     this.failing = false;

@@ -1,3 +1,4 @@
+import { batches } from '@malabar/contracts';
 import type { Metrics } from '@malabar/telemetry';
 import type { StagedAppend } from './core/shard.js';
 import type { Store } from './store.js';
@@ -11,6 +12,8 @@ export interface StoreMetrics {
   staleLeases(count: number): void;
   leasesExpired(count: number): void;
   trimmed(records: number): void;
+  /** A batch has come to its end, of whatever kind. */
+  batchEnded(state: batches.BatchState): void;
 }
 
 const BATCH_BUCKETS = [1, 4, 16, 64, 256, 1024, 4096, 16384];
@@ -46,6 +49,11 @@ export function createStoreMetrics(metrics: Metrics): StoreMetrics {
     'malabar_storage_log_records_trimmed_total',
     'Log records dropped by retention',
   );
+  const ended = metrics.counter(
+    'malabar_storage_batches_ended_total',
+    'Batches that have ended, have expired because nobody closed them, or were abandoned',
+    ['state'],
+  );
   return {
     committed(staged, durationMs) {
       let jobs = 0;
@@ -58,6 +66,7 @@ export function createStoreMetrics(metrics: Metrics): StoreMetrics {
     staleLeases: (count) => stale.inc(count),
     leasesExpired: (count) => expired.inc(count),
     trimmed: (records) => trimmed.inc(records),
+    batchEnded: (state) => ended.inc({ state: batches.BatchState[state]?.toLowerCase() ?? '' }),
   };
 }
 
@@ -86,6 +95,9 @@ export function exportCounters(metrics: Metrics, store: Store): void {
       },
     },
   );
+  metrics.gauge('malabar_storage_batches_open_count', 'Batches that have not ended', {
+    collect: (gauge) => gauge.set(store.batches.size),
+  });
   metrics.gauge('malabar_storage_jobs_accepted_count', 'Jobs ever accepted', {
     labels: ['queue'],
     collect(gauge) {

@@ -2,6 +2,7 @@ import { authorOf } from '@malabar/access';
 import type { storage } from '@malabar/contracts';
 import { BusError, Channel } from '@malabar/core';
 import type { Implementation } from '@malabar/rpc';
+import { abandonBatches, closeBatch, getBatch, listBatches, openBatch } from './batches.js';
 import type { Browser } from './browse.js';
 import { discard } from './discard.js';
 import { discardDead } from './discard-dead.js';
@@ -54,6 +55,15 @@ export function createStorageService(
         yield { ...findings, problems: [], done: false };
       }
       yield { ...last, done: true };
+    },
+    openBatch: async (request) => ({ batch: await openBatch(store, request) }),
+    closeBatch: async ({ id }) => ({ batch: await closeBatch(store, id) }),
+    getBatch: async ({ id }) => ({ batch: await getBatch(store, id) }),
+    listBatches: (request) => listBatches(store, request),
+    async abandonBatches(request, context) {
+      const abandoned = await abandonBatches(store, request);
+      store.options.log.info({ ...request, by: authorOf(context) }, 'batches were abandoned');
+      return { batches: abandoned };
     },
   };
 }

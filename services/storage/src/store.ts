@@ -1,7 +1,8 @@
 import { common, keeper, records, storage } from '@malabar/contracts';
-import { BusError, type Clock } from '@malabar/core';
+import { BusError, type Clock, jobId } from '@malabar/core';
 import type { Logger } from '@malabar/telemetry';
 import { Committer } from './committer.js';
+import { BatchTable } from './core/batch-table.js';
 import { after, nodeIn, readU16, storeKey, topicKey, topicPrefix } from './core/keys.js';
 import type { Lease, LeaseTable } from './core/lease.js';
 import { decodeRecord } from './core/log-record.js';
@@ -11,6 +12,7 @@ import type { Topic } from './core/topic.js';
 import { type Page, WriteBuffer } from './core/write-buffer.js';
 import { Delivery } from './delivery.js';
 import type { Engine, KeyRange } from './engine.js';
+import { Followers } from './followers.js';
 import { holdWaiting } from './hold-waiting.js';
 import { LogReader } from './log-reader.js';
 import type { StoreMetrics } from './metrics.js';
@@ -49,7 +51,10 @@ export class Store {
   readonly delivery: Delivery;
   readonly committer: Committer;
   readonly leases: LeaseTable = { nextId: 0, leases: new Map() };
+  readonly batches = new BatchTable(this.writes, (shard) => this.shardById(shard)?.queue ?? '');
   number = 0;
+  /** What ids of batches end with. */
+  #nextBatch = 0;
   configured = false;
   #nextShard = 0;
   #fenced: Error | undefined;
@@ -61,6 +66,7 @@ export class Store {
       ...options,
       writes: this.writes,
       results: new Results(this),
+      followers: new Followers(this),
       shards: () => this.shards.values(),
       hold: (shard, holder) => holdWaiting(this, shard, holder),
       onAppended: (staged) => this.#appended(staged),
@@ -74,9 +80,12 @@ export class Store {
   async open(): Promise<void> {
     const epoch = await this.options.engine.open();
     this.leases.nextId = epoch * LEASES_PER_EPOCH;
+    this.#nextBatch = (epoch % 2 ** 16) * 2 ** 32;
     await this.#identify();
     for (const [key, value] of await this.scanAll('Q', after('Q')))
       await this.#load(readU16(key, 1), records.ShardRecord.decode(value));
+    for (const [, value] of await this.scanAll('B', after('B')))
+      this.batches.load(records.BatchRecord.decode(value));
   }
 
   /** Makes durable what is not yet, then closes the engine. Leases end; their jobs are ready at the next start. */
@@ -220,6 +229,17 @@ export class Store {
     return all;
   }
 
+  /** A UUIDv7, unlike any before. */
+  newBatchId(now: number): string {
+    const { random } = this.options;
+    return jobId(
+      now,
+      Math.floor(random() * 1024),
+      Math.floor(random() * 65_536),
+      this.#nextBatch++,
+    );
+  }
+
   /** One state record, newest version. */
   async get(key: string): Promise<Uint8Array | undefined> {
     const page = await this.scan({ start: key, end: `${key}\0`, limit: 2 });
@@ -311,9 +331,9 @@ export class Store {
   }
 
   #newShard(id: number, record: records.ShardRecord): Shard {
-    const { number, leases, writes } = this;
+    const { number, leases, writes, batches } = this;
     const { layout } = this.options;
-    const shard = new Shard(id, record.queue, record, number, leases, writes, layout);
+    const shard = new Shard(id, record.queue, record, number, leases, writes, layout, batches);
     this.shards.set(record.queue, shard);
     this.#nextShard = Math.max(this.#nextShard, id + 1);
     return shard;

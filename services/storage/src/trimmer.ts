@@ -1,9 +1,11 @@
 import { records } from '@malabar/contracts';
 import { every } from '@malabar/core';
+import { ENDED_RETENTION_MS, expireBatches } from './batches.js';
 import {
   after,
   ENTRY_SEQ_AT,
   EXPIRY_NAME_AT,
+  endedBatchKey,
   readU48,
   SURVIVOR_SEQ_AT,
   survivorKey,
@@ -33,6 +35,7 @@ const DETACHED_RETENTION_MS = 24 * 3_600_000;
 export class Trimmer {
   /** Where the next sweep over the survivors of a shard begins. */
   readonly #sweepFrom = new Map<Shard, string>();
+  #sweepBatchesFrom = endedBatchKey('');
   #stop: (() => void) | undefined;
 
   constructor(private readonly store: Store) {}
@@ -56,6 +59,8 @@ export class Trimmer {
       await this.#sweepSurvivors(shard);
       await this.#sweepKeys(shard);
     }
+    await this.#sweepBatches();
+    await expireBatches(this.store);
     if (!this.store.writes.empty) this.store.committer.dirty();
   }
 
@@ -146,6 +151,18 @@ export class Trimmer {
         for (const one of forgettable) this.store.writes.delete(one);
       });
     }
+  }
+
+  /** Batches that ended long ago. They never change again. */
+  async #sweepBatches(): Promise<void> {
+    const first = endedBatchKey('');
+    const start = this.#sweepBatchesFrom;
+    const page = await this.store.scan({ start, end: after(first), limit: SWEEP });
+    this.#sweepBatchesFrom = page.next ?? first;
+    const beforeMs = this.store.options.clock.now() - ENDED_RETENTION_MS;
+    for (const [key, bytes] of page.records)
+      if ((records.BatchRecord.decode(bytes).batch?.endedAtMs ?? 0) < beforeMs)
+        this.store.writes.delete(key);
   }
 
   /** Idempotency keys whose window is over. */

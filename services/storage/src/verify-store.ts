@@ -11,6 +11,7 @@ const silent: StoreMetrics = {
   staleLeases: () => undefined,
   leasesExpired: () => undefined,
   trimmed: () => undefined,
+  batchEnded: () => undefined,
 };
 
 /**

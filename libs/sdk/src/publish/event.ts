@@ -24,6 +24,7 @@ const OPTIONS: readonly (keyof PublishOptions)[] = [
   'priority',
   'headers',
   'traceparent',
+  'batch',
 ];
 /** The largest message that the bus takes is 32 MiB; a job has a head, too. */
 const BODY_BYTES_MAX = 31 * 1024 * 1024;
@@ -52,6 +53,7 @@ export function outgoing(
     headers: { ...options.headers },
     traceParent: options.traceparent ?? '',
     key: options.key ?? '',
+    batch: options.batch ?? '',
     priority: priorityOf(options.priority),
     deliverAtMs: delay === undefined ? 0 : now + milliseconds('delay', delay),
     expiresAtMs: ttl === undefined ? 0 : now + milliseconds('ttl', ttl),

@@ -27,6 +27,8 @@ export interface PublishOptions {
   headers?: Readonly<Record<string, string>>;
   /** W3C trace context. */
   traceparent?: string;
+  /** The batch that it joins, by id: a task does so with `job.headers['malabar-batch']`. */
+  batch?: string;
 }
 
 /** One of several events that are published together. */

@@ -111,11 +111,17 @@ export class Publisher {
     for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 
+  /** Who publishes into a queue. */
+  metadata(queue: string): Record<string, string> {
+    const secret = this.#options.password(queue);
+    return secret === undefined ? {} : basic(queue, secret);
+  }
+
   #lane(queue: string): Lane {
     const { client, password, clock, random, log } = this.#options;
     const secret = password(queue);
     const key = secret === undefined ? '' : queue;
-    const metadata = secret === undefined ? {} : basic(queue, secret);
+    const metadata = this.metadata(queue);
     const lane = this.#lanes.get(key) ?? new Lane({ client, metadata, clock, random, log });
     this.#lanes.set(key, lane);
     return lane;

@@ -25,6 +25,7 @@ interface JobOptions {
   priority?: string;
   header?: string[];
   type?: string;
+  batch?: string;
 }
 
 interface PushOptions extends ClientOptions, JobOptions {
@@ -66,6 +67,7 @@ export function pushCommand(context: CommandContext): Command {
     .option('--priority <0-9>', 'ready jobs of a higher priority go first', '0')
     .option('--header <name=value>', 'carried to the consumer; may be repeated', collect, [])
     .option('--type <media type>', 'media type of the body')
+    .option('--batch <id>', 'the batch that it is in (malabar batches open)')
     .option('--password <text>', 'password of the queue (MALABAR_PASSWORD)')
     .addHelpText('after', EXAMPLES)
     .action((queue: string, body: string | undefined, options: PushOptions) =>
@@ -165,10 +167,12 @@ export function jobOf({ clock }: CommandContext, options: JobOptions): common.Jo
     debounceMs: debounce === undefined ? 0 : durationOption('--debounce', debounce),
     debounceMaxMs: maxWait === undefined ? 0 : durationOption('--max-wait', maxWait),
     contentType: options.type ?? '',
+    batch: options.batch ?? '',
   });
 }
 
-function headerOf(text: string): [string, string] {
+/** A header as an option names it. */
+export function headerOf(text: string): [string, string] {
   const at = text.indexOf('=');
   if (at < 1)
     throw new CommandError(EXIT.usage, `--header: '${text}' is not of the form name=value`);

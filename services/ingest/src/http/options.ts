@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { common } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { JobOptions } from '../batch.js';
+import { inBatch } from '../batch-calls.js';
 import { debounceFault } from '../job-debounce.js';
 import { timesFault } from '../job-times.js';
 
@@ -32,6 +33,7 @@ export function readJobHeaders(headers: IncomingHttpHeaders, nowMs: number): Htt
     expiresAtMs: ttlMs > 0 ? nowMs + ttlMs : 0,
     priority: priority(headers),
     idempotencyKey: text(headers, 'idempotency-key'),
+    batch: text(headers, 'malabar-batch'),
     debounceMs: duration(headers, 'malabar-debounce'),
     debounceMaxMs: duration(headers, 'malabar-max-wait'),
   };
@@ -49,7 +51,7 @@ export function readJobHeaders(headers: IncomingHttpHeaders, nowMs: number): Htt
 
 /** The encoded Job with this body. */
 export function encodeJob({ job }: HttpJob, body: Uint8Array): Uint8Array {
-  return common.Job.encode({ ...job, body }).finish();
+  return common.Job.encode(inBatch({ ...job, body })).finish();
 }
 
 function text(headers: IncomingHttpHeaders, name: string): string {

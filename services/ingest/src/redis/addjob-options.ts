@@ -4,6 +4,7 @@ import type { JobOptions } from '../batch.js';
 import { debounceFault } from '../job-debounce.js';
 import { addHeader, headersFault } from '../job-headers.js';
 import { timesFault } from '../job-times.js';
+import { headerAt, seconds } from './words.js';
 
 /** What ADDJOB asks for beside queue and body. */
 export interface AddjobWish {
@@ -53,6 +54,10 @@ const OPTIONS: Readonly<Record<string, Apply>> = {
     if (priority > 9) throw new BusError('INVALID', `PRIORITY ${value}: 0 (usual) to 9 (first)`);
     wish.job.priority = wish.options.priority = priority;
   },
+  BATCH(wish, value) {
+    if (value === '') throw new BusError('INVALID', 'ADDJOB BATCH needs an id that is not empty');
+    wish.job.batch = wish.options.batch = value;
+  },
 };
 
 const REFUSED: Readonly<Record<string, string>> = {
@@ -73,7 +78,7 @@ export function parseAddjob(words: readonly string[], nowMs: number): AddjobWish
     const value = words[i + 1];
     if (name === 'HEADER') {
       i++;
-      addHeader(wish.headers, ...headerAt(words, i));
+      addHeader(wish.headers, ...headerAt('ADDJOB', words, i));
       continue;
     }
     const apply = Object.hasOwn(OPTIONS, name) ? OPTIONS[name] : undefined;
@@ -91,23 +96,9 @@ export function parseAddjob(words: readonly string[], nowMs: number): AddjobWish
   return wish;
 }
 
-function headerAt(words: readonly string[], at: number): [string, string] {
-  const [name, value] = words.slice(at, at + 2);
-  if (name !== undefined && value !== undefined) return [name, value];
-  throw new BusError('INVALID', 'ADDJOB HEADER needs a name and a value');
-}
-
 function whole(name: string, text: string): number {
   if (!/^\d{1,12}$/.test(text)) {
     throw new BusError('INVALID', `${name} must be a whole number, got '${text.slice(0, 32)}'`);
   }
   return Number(text);
-}
-
-/** Seconds, also with a fraction, as milliseconds. */
-function seconds(name: string, text: string): number {
-  if (!/^\d{1,10}(\.\d{1,3})?$/.test(text)) {
-    throw new BusError('INVALID', `${name} must be seconds, got '${text.slice(0, 32)}'`);
-  }
-  return Math.round(Number(text) * 1000);
 }

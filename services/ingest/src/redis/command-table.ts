@@ -1,5 +1,6 @@
 import { replyEncoder } from '@malabar/resp';
 import type { Connection, Reply } from '../connection.js';
+import { batchCommands } from './batch-commands.js';
 import { ANY_NUMBER, type RedisCommand, type RedisCommands } from './command.js';
 import { connectionCommands } from './connection-commands.js';
 import { fetchCommands } from './fetch-commands.js';
@@ -20,6 +21,7 @@ const TABLE: RedisCommands = {
   LPUSH: push,
   RPUSH: push,
   ...jobCommands,
+  ...batchCommands,
   ...fetchCommands,
   ...connectionCommands,
   ...serverCommands,

@@ -1,15 +1,15 @@
-import { isUtf8 } from 'node:buffer';
 import { common } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
-import type { RequestParser } from '@malabar/resp';
 import { parsePlace } from '../access.js';
 import type { BatchAnswer, JobOptions, Waiter } from '../batch.js';
+import { inBatch } from '../batch-calls.js';
 import { type Connection, type Reply, Slot } from '../connection.js';
 import { errorText } from '../error-text.js';
 import { parseAddjob } from './addjob-options.js';
 import { ANY_NUMBER, type RedisCommand, type RedisCommands } from './command.js';
 import type { RedisSession } from './session.js';
 import { show } from './show-command.js';
+import { wordsFrom } from './words.js';
 
 const COUNT_TIMEOUT_MS = 5_000;
 
@@ -34,7 +34,7 @@ export const jobCommands: RedisCommands = {
     summary:
       'Pushes one job and answers its id: ADDJOB queue body timeout [DELAY s] [TTL s] [RETRY s] ' +
       '[KEY k] [UNIQUE id [WINDOW s] [DEBOUNCE s [MAXWAIT s]]] [PRIORITY 0-9] [MAXLEN n] ' +
-      '[HEADER name value] ...',
+      '[BATCH id] [HEADER name value] ...',
     flags: ['write'],
     key: 1,
     run: addjob,
@@ -66,12 +66,6 @@ function countReady(session: RedisSession, name: string): () => Promise<number> 
   };
 }
 
-/** An option or its value. Bytes that are no text would become another text in silence. */
-function textAt(parser: RequestParser, index: number): string {
-  if (isUtf8(parser.argument(index))) return parser.text(index);
-  throw new BusError('INVALID', `argument ${index} of ADDJOB is not UTF-8`);
-}
-
 class AddedJob extends Slot implements Waiter {
   readonly protocol = 'redis';
 
@@ -98,7 +92,7 @@ function addjob(session: RedisSession, connection: Connection): Reply {
   const { intake, clock } = session.context;
   const queue = intake.require(parser.text(1));
   const body = parser.argument(2);
-  const words = Array.from({ length: parser.count - 3 }, (_, i) => textAt(parser, i + 3));
+  const words = wordsFrom(parser, 'ADDJOB', 3);
   const wish = parseAddjob(words, clock.now());
   const error =
     session.access.pushRefusal(queue) ?? intake.refusal(queue, body.length, body.length);
@@ -107,7 +101,7 @@ function addjob(session: RedisSession, connection: Connection): Reply {
   connection.open(slot, body.length);
   const options: JobOptions = wish.options;
   const job = common.Job.fromPartial({ ...wish.job, headers: wish.headers, body });
-  intake.addJob(intake.batch(queue), slot, intake.encode(job), options);
+  intake.addJob(intake.batch(queue), slot, intake.encode(inBatch(job)), options);
   if (wish.timeoutMs > 0) {
     const text = `not on disk within ${wish.timeoutMs} ms; the job may still be stored`;
     const late = (): void => slot.resolve(errorText(new BusError('TIMEOUT', text)));

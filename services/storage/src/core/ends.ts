@@ -1,4 +1,5 @@
 import { type common, keeper, records } from '@malabar/contracts';
+import type { BatchPart } from './batch.js';
 import { attemptKey, entryKey } from './keys.js';
 import type { Lease } from './lease.js';
 import { discardedAfter, type Ending, endingOf, isWanted } from './result.js';
@@ -59,6 +60,20 @@ export class Ends {
   discard(seq: number, record: records.EntryRecord): void {
     this.#put('X', seq, record);
     this.discarded++;
+  }
+
+  /** What a delivery has become counts in its batch, if it has one. `why` it ended so. */
+  count(
+    record: records.EntryRecord | undefined,
+    was: BatchPart,
+    is: BatchPart,
+    why: Why | undefined = record,
+  ): void {
+    if (record === undefined || record.batch === '') return;
+    const { batch, errorCode: codeBefore } = record;
+    const { errorCode: code = '', error = '' } = why ?? {};
+    const { shard, name: topic } = this.topic;
+    this.writes.count({ batch, was, codeBefore, is, code, error, shard, topic });
   }
 
   /** Tells how an attempt has ended. */

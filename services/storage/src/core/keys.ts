@@ -19,6 +19,8 @@ import type { Key } from '../engine.js';
  *   K shard idempotency-key             KeyRecord
  *   E shard expiry idempotency-key      (empty) the order in which idempotency keys expire
  *   J shard seq                         LogRecord of one job that outlived its log record
+ *   B batch                             BatchRecord of one that has not ended
+ *   C batch                             BatchRecord of one that has
  */
 
 export const u16 = (value: number): string => String.fromCharCode((value >> 8) & 255, value & 255);
@@ -130,3 +132,7 @@ export const EXPIRY_NAME_AT = 9;
 
 export const survivorKey = (shard: number, seq: number): Key => `J${u16(shard)}${u48(seq)}`;
 export const SURVIVOR_SEQ_AT = 3;
+
+/** `id`: of a batch; ids are in the order of opening. */
+export const batchKey = (id: string): Key => `B${id}`;
+export const endedBatchKey = (id: string): Key => `C${id}`;

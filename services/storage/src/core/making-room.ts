@@ -1,5 +1,6 @@
 import { Encoder, records, type storage } from '@malabar/contracts';
 import type { Key } from '../engine.js';
+import { type BatchGrowth, grow } from './batch.js';
 import { entryKey, TIME_MAX_MS } from './keys.js';
 import type { Entry } from './lane.js';
 import { scheduleKeys } from './placement.js';
@@ -33,7 +34,11 @@ export class MakingRoom {
   /** Jobs that were replaced. */
   count = 0;
 
-  constructor(private readonly state: Map<Key, Uint8Array | undefined>) {}
+  constructor(
+    private readonly state: Map<Key, Uint8Array | undefined>,
+    /** What the commit changes in batches. */
+    private readonly growths: Map<string, BatchGrowth>,
+  ) {}
 
   /** A job that was durable before: its deliveries are discarded, as they stand. */
   ofHeld(held: Held, why: string, now: number): void {
@@ -70,6 +75,7 @@ export class MakingRoom {
     const discarded = { ...record, errorCode: 'REPLACED', error, sinceMs: now };
     const bytes = this.#encoder.encode(records.EntryRecord, discarded);
     this.state.set(entryKey('X', topic.shard, topic.id, seq), bytes);
+    grow(this.growths, record.batch, { replaced: 1 });
   }
 
   #of(topic: Topic): Replaced {

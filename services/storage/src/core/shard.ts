@@ -1,6 +1,8 @@
 import { Encoder, keeper, records, storage } from '@malabar/contracts';
 import { BusError, frameOffsets, jobId, toFault } from '@malabar/core';
 import type { Key, LogEntry } from '../engine.js';
+import { type BatchGrowth, grow } from './batch.js';
+import { BatchTable } from './batch-table.js';
 import type { KeyWindow } from './key-lines.js';
 import { expiryKey, idempotencyKey, shardKey, TIME_MAX_MS } from './keys.js';
 import type { LeaseTable } from './lease.js';
@@ -44,6 +46,8 @@ export interface StagedAppend {
   acceptedAtMs: number;
   batches: JobBatch[];
   specials: Map<Topic, Special[]>;
+  /** What it adds to batches, by id. */
+  growths: Map<string, BatchGrowth>;
   /** What the new jobs take the place of. */
   replaced: ReadonlyMap<Topic, Replaced>;
   answers: Array<[AppendCall, storage.AppendResponse]>;
@@ -82,6 +86,7 @@ export class Shard {
     private readonly table: LeaseTable,
     private readonly writes: WriteBuffer,
     layout: Partial<ShardLayout> = {},
+    readonly batches: BatchTable = new BatchTable(writes),
   ) {
     this.#layout = { ...LAYOUT, ...layout };
     this.tail = record.tail;
@@ -161,9 +166,9 @@ export class Shard {
     for (const topic of this.topics.values())
       if (topic.taken.ranges > this.#layout.stretchesMax) stage.emptyLog(topic);
     const batches = this.#write(stage, writes.appends);
-    const { specials, acceptedAtMs, tail } = stage;
+    const { specials, growths, acceptedAtMs, tail } = stage;
     const { replaced } = stage.room;
-    return { shard: this, tail, acceptedAtMs, batches, specials, replaced, answers };
+    return { shard: this, tail, acceptedAtMs, batches, specials, growths, replaced, answers };
   }
 
   /** The commit that carried the staged append is durable. */
@@ -216,6 +221,7 @@ export class Shard {
 class Stage {
   readonly parts: JobPart[] = [];
   readonly specials = new Map<Topic, Special[]>();
+  readonly growths = new Map<string, BatchGrowth>();
   readonly room: MakingRoom;
   readonly #encoder = new Encoder();
   readonly #keys: Map<string, records.KeyRecord>;
@@ -230,7 +236,7 @@ class Stage {
   ) {
     this.#keys = new Map(known);
     this.#held = held;
-    this.room = new MakingRoom(state);
+    this.room = new MakingRoom(state, this.growths);
     this.tail = shard.tail;
   }
 
@@ -305,6 +311,8 @@ class Stage {
       const duplicateOf = this.shard.idOf(holder.acceptedAtMs, holder.seq);
       return { index, duplicateOf, fault: undefined };
     }
+    const notOpen = options?.batch ? this.shard.batches.refusal(options.batch) : undefined;
+    if (notOpen) return { index, duplicateOf: '', fault: toFault(notOpen) };
     const sinceMs = holder && this.#replace(key, holder);
     const limit = Math.min(this.#room(config.waitingMax), this.#room(options?.maxWaiting ?? 0));
     if (limit < 1 && sinceMs === undefined) return { index, duplicateOf: '', fault: this.#full() };
@@ -369,9 +377,11 @@ class Stage {
   #special(options: storage.JobOptions, sinceMs: number): void {
     const everywhere = isSpecial(options);
     if (!everywhere && options.keys.length === 0) return;
-    for (const topic of this.shard.topics.values())
-      if (topic.detachedAt === undefined && (everywhere || keyIn(options, topic.config) !== ''))
+    const topics = [...this.shard.topics.values()].filter((one) => one.detachedAt === undefined);
+    for (const topic of topics)
+      if (everywhere || keyIn(options, topic.config) !== '')
         this.#leaveLog(topic, this.tail, options, sinceMs);
+    grow(this.growths, options.batch, { jobs: 1, deliveries: topics.length });
   }
 
   /** `sinceMs`: when the first job of its row was accepted. */
@@ -384,7 +394,8 @@ class Stage {
     const { acceptedAtMs } = this;
     const key = keyIn(options, topic.config);
     const due = dueAtMs(options, { acceptedAtMs, sinceMs, delayMs: topic.config.delayMs });
-    const { priority = 0, expiresAtMs, leaseMs, node, nodeWaitMs } = options;
+    const { priority = 0, expiresAtMs, leaseMs } = options;
+    const { node, nodeWaitMs, batch } = options;
     const record = records.EntryRecord.fromPartial({
       acceptedAtMs,
       sinceMs: acceptedAtMs,
@@ -396,6 +407,7 @@ class Stage {
       nodeWaitMs,
       key,
       lined: key !== '' && due <= acceptedAtMs,
+      batch,
     });
     const list = this.specials.get(topic) ?? [];
     const special = { seq, record };
@@ -428,6 +440,7 @@ function isSpecial(options: storage.JobOptions): boolean {
     options.priority > 0 ||
     options.expiresAtMs > 0 ||
     options.leaseMs > 0 ||
-    options.node !== ''
+    options.node !== '' ||
+    options.batch !== ''
   );
 }

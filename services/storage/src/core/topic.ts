@@ -194,6 +194,7 @@ export class Topic {
   #done(lease: Lease, outcome: common.Outcome, now: number): void {
     this.#leave(lease);
     this.#ends.done++;
+    this.#ends.count(lease.grant.entry?.record, 'open', 'done');
     this.#ends.tell(lease, DONE, outcome, now);
   }
 
@@ -208,6 +209,7 @@ export class Topic {
     if (isExhausted(record, outcome, policy, now)) {
       const isRefused = outcome.kind === common.OutcomeKind.DEAD;
       this.#ends.bury(seq, record);
+      this.#ends.count(record, 'open', 'dead');
       this.#ends.tell(lease, isRefused ? FAILED : DEAD, outcome, now);
       return;
     }
@@ -228,6 +230,7 @@ export class Topic {
       ? { errorCode: 'EXPIRED', error: 'it expired before it was delivered' }
       : { errorCode: 'NODE_AWAY', error: `node ${node} was away for ${nodeWaitMs} ms` };
     this.#ends.discard(entry.seq, { ...entry.record, ...why, sinceMs: now });
+    this.#ends.count(entry.record, 'open', 'discarded', why);
     this.#ends.tellDiscarded(entry.seq, why, entry.record.attempts);
     this.dirty = true;
   }
@@ -245,6 +248,7 @@ export class Topic {
     const why = { errorCode: 'DISCARDED', error: error.slice(0, ERROR_SUMMARY) };
     const known = entry ?? dead ?? records.EntryRecord.fromPartial({});
     this.#ends.discard(seq, { ...known, ...why, sinceMs: now });
+    this.#ends.count(known, dead === undefined ? 'open' : 'dead', 'discarded', why);
     this.dirty = true;
     if (entry !== undefined) this.#lanes.withdraw({ seq, record: entry });
     else if (dead !== undefined) this.#ends.unbury(seq);
@@ -267,6 +271,7 @@ export class Topic {
       replays: dead.replays + 1,
     };
     this.#lanes.add(seq, record, now);
+    this.#ends.count(dead, 'dead', 'open');
     this.dirty = true;
   }
 

@@ -1,4 +1,5 @@
 import type { Key, KeyRange, LogEntry, WriteBatch } from '../engine.js';
+import type { BatchEnd } from './batch.js';
 import type { Result } from './result.js';
 
 /** Writes that gather for one commit. Layers form a chain from the oldest not yet durable to the newest. */
@@ -36,10 +37,11 @@ export class WriteBuffer {
   #oldest = this.#current;
   /** The layer of the commit under way. */
   #sealed: WriteLayer | undefined;
+  #ends: BatchEnd[] = [];
 
   get empty(): boolean {
     const { state, drops, results } = this.#current;
-    return state.size + drops.length + results.length === 0;
+    return state.size + drops.length + results.length + this.#ends.length === 0;
   }
 
   /** What the next commit tells; its appends must hold all of it. */
@@ -62,6 +64,18 @@ export class WriteBuffer {
   /** Tells what became of a delivery in the commit that makes it so. */
   tell(result: Result): void {
     this.#current.results.push(result);
+  }
+
+  /** A delivery of a batch has changed its state; that counts in the commit that makes it so. */
+  count(end: BatchEnd): void {
+    this.#ends.push(end);
+  }
+
+  /** What is to be counted with the coming commit, once. */
+  takeEnds(): BatchEnd[] {
+    const ends = this.#ends;
+    this.#ends = [];
+    return ends;
   }
 
   /** Closes the current layer and gives it to the engine with the staged appends; new writes go to a new one. */

@@ -38,6 +38,7 @@ export async function checkQuiet(world: World): Promise<void> {
       else checkCounts(world, queue.name, topic, real);
     }
   }
+  model.batches.checkQuiet(life.store);
   await finish(world, checkSomeJobs(world));
   if (model.queues.size > 0) await finish(world, checkList(world));
   life.schedule.hurried = false;

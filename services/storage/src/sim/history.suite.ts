@@ -60,6 +60,7 @@ async function drain(world: World): Promise<void> {
     for (const stream of streams) world.done(stream);
     world.jump(nextMs(world));
   }
+  for (const { id } of world.model.batches.all.values()) world.closeBatch(id);
   await checkQuiet(world);
 }
 

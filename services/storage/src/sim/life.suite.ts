@@ -52,6 +52,7 @@ const quietMetrics = {
   staleLeases: () => undefined,
   leasesExpired: () => undefined,
   trimmed: () => undefined,
+  batchEnded: () => undefined,
 };
 
 /** Leases as the store keeps them, with the model listening. */

@@ -2,6 +2,7 @@ import { common, keeper, records } from '@malabar/contracts';
 import { jobId } from '@malabar/core';
 import { readU16, readU48, SURVIVOR_SEQ_AT } from '../core/keys.js';
 import type { WriteBatch } from '../engine.js';
+import { BatchModel } from './batch-model.suite.js';
 import { FlowRules } from './flow.suite.js';
 import { firstDueOf, Rows } from './rows.suite.js';
 import {
@@ -42,6 +43,11 @@ interface Sealed {
 export class Model extends Rows {
   readonly jobs = new Map<string, ModelJob>();
   readonly offers = new Map<string, Offer>();
+  readonly batches = new BatchModel({
+    fail: (message) => this.fail(message),
+    saw: (what, count) => this.saw(what, count),
+    now: () => this.view.now(),
+  });
   /** Leases that are current. */
   live = new Map<number, ModelLease>();
   /** Every lease of this life of the store. */
@@ -105,6 +111,7 @@ export class Model extends Rows {
     this.checkReplaced(sealed.batch);
     for (const [key, value] of sealed.batch.state)
       if (value !== undefined && key[0] === 'S') this.#leftLog(key);
+    this.batches.applied(sealed.batch);
     for (const { shard, firstSeq } of sealed.batch.drops) this.#dropped(shard, firstSeq);
     for (const [key, value] of sealed.batch.state)
       if (value === undefined && key[0] === 'J') this.#survivorGone(key);
@@ -173,6 +180,8 @@ export class Model extends Rows {
         };
       delivery.durable = delivery.kept;
     }
+    if (options?.batch) this.batches.joined(job);
+    this.batches.accepted(body);
   }
 
   /** A topic whose log is full of holes may let any job leave it when it comes. */

@@ -1,4 +1,5 @@
 import { common, records } from '@malabar/contracts';
+import type { BatchTable } from '../core/batch-table.js';
 import { Lanes } from '../core/lanes.js';
 import { rollRecords } from '../core/log-record.js';
 import { NodeRows } from '../core/node-rows.js';
@@ -139,6 +140,11 @@ function forgetKeys(engine: Engine): Engine {
   };
 }
 
+/** Changes what a store knows of its batches. */
+function withBatches(change: (batches: BatchTable, writes: Store['writes']) => void): Sabotage {
+  return { store: ({ batches, writes }) => change(batches, writes) };
+}
+
 const isReplaced = (entry: Uint8Array): boolean =>
   records.EntryRecord.decode(entry).errorCode === 'REPLACED';
 
@@ -152,6 +158,52 @@ function blindToAttempts(): () => void {
 }
 
 export const mutants: Mutant[] = [
+  {
+    name: 'it counts the end of a delivery in its batch one commit later',
+    sabotage: withBatches((_, writes) => {
+      const take = writes.takeEnds.bind(writes);
+      let late: ReturnType<typeof take> = [];
+      writes.takeEnds = () => {
+        const now = late;
+        late = take();
+        return now;
+      };
+    }),
+  },
+  {
+    name: 'a batch forgets the jobs of the commit under way',
+    sabotage: withBatches((batches) => {
+      const write = batches.write.bind(batches);
+      batches.write = (_, staged) => write(new Map(), staged);
+    }),
+  },
+  {
+    name: 'what follows a batch gets lost with a refused commit',
+    sabotage: withBatches((batches) => {
+      const followers = batches.followers.bind(batches);
+      const tried = new Set<string>();
+      batches.followers = () => {
+        const found = followers().filter(({ id }) => !tried.has(id));
+        for (const { id } of found) setImmediate(() => tried.add(id));
+        return found;
+      };
+    }),
+  },
+  {
+    name: 'a dead job that is replayed counts twice in its batch',
+    sabotage: withBatches((_, writes) => {
+      const count = writes.count.bind(writes);
+      writes.count = (end) => {
+        if (end.was === 'open') count(end);
+      };
+    }),
+  },
+  {
+    name: 'it forgets at its start which batches go on',
+    sabotage: withBatches((batches) => {
+      batches.load = () => undefined;
+    }),
+  },
   {
     name: 'whoever asks gets what is for one node',
     arm: replacing(

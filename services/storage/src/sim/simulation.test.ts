@@ -7,6 +7,10 @@ const SEED = process.env.SIM_SEED;
 
 const MUST_HAPPEN = [
   'appends refused',
+  'batches ABANDONED',
+  'batches ENDED',
+  'batches EXPIRED',
+  'batches followed',
   'changes lost in a crash',
   'commits refused',
   'crashes',
@@ -21,6 +25,7 @@ const MUST_HAPPEN = [
   'fresh jobs leased',
   'jobs for a topic that came later',
   'jobs leased at a rate',
+  'jobs in batches',
   'jobs of a key that somebody has begun',
   'jobs of one node leased',
   'jobs of one key leased beside each other',
@@ -30,6 +35,7 @@ const MUST_HAPPEN = [
   'jobs replaced',
   'jobs replaced at once',
   'jobs that leave the order of the log to make room',
+  'jobs refused by an ended batch',
   'leases expired',
   'leases fetched',
   'leases lost in a crash',

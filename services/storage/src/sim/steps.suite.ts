@@ -1,4 +1,4 @@
-import { common, storage } from '@malabar/contracts';
+import { batches, common, storage } from '@malabar/contracts';
 import { discard } from '../discard.js';
 import { discardDead } from '../discard-dead.js';
 import { replay } from '../replay.js';
@@ -16,6 +16,9 @@ type Step = (world: World) => string | Promise<string>;
 
 const steps: Array<[weight: number, step: Step]> = [
   [18, append],
+  [3, openBatch],
+  [4, closeBatch],
+  [0.3, abandonBatch],
   [24, oneEvent],
   [14, manyEvents],
   [5, openStream],
@@ -79,11 +82,40 @@ function append(world: World): string {
   const queue = anyQueueName(world);
   const plain = dice.chance(0.4);
   const count = dice.between(1, 4);
-  const options = Array.from({ length: count }, (_, index) =>
-    plain ? undefined : anyOptions(dice, index, world.time.now),
-  );
+  const batch = dice.chance(0.5) ? anyBatch(world) : '';
+  const options = Array.from({ length: count }, (_, index) => {
+    const some = plain ? undefined : anyOptions(dice, index, world.time.now);
+    return batch === '' ? some : storage.JobOptions.fromPartial({ ...some, index, batch });
+  });
   world.append(queue, options);
   return `append ${count} to ${queue} ${JSON.stringify(options.filter((one) => one))}`;
+}
+
+/** One that was opened, perhaps over by now; empty if there is none. */
+function anyBatch({ dice, model }: World): string {
+  const ids = [...model.batches.all.keys()];
+  return ids.length === 0 ? '' : dice.pick(ids);
+}
+
+function openBatch(world: World): string {
+  const { dice } = world;
+  const queue = dice.pick(QUEUES);
+  const on = dice.pick([batches.BatchOn.ALWAYS, batches.BatchOn.SUCCESS]);
+  const expiresAfterMs = dice.pick([0, 0, 400, 20_000]);
+  world.openBatch(queue, on, expiresAfterMs);
+  return `open a batch: ${queue}, ${on}, ${expiresAfterMs} ms`;
+}
+
+function closeBatch(world: World): string {
+  const id = anyBatch(world);
+  world.closeBatch(id);
+  return `close batch ${id}`;
+}
+
+function abandonBatch(world: World): string {
+  const id = anyBatch(world);
+  world.abandonBatch(id);
+  return `abandon batch ${id}`;
 }
 
 function oneEvent(world: World): string {

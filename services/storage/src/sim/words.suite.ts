@@ -154,7 +154,9 @@ export const isSpecial = (options: storage.JobOptions): boolean =>
     options.priority,
     options.leaseMs,
     options.debounceMs,
-  ].some((n) => n > 0) || options.node !== '';
+  ].some((n) => n > 0) ||
+  options.node !== '' ||
+  options.batch !== '';
 
 /** The node that alone gets a delivery; empty for any. */
 export const nodeOf = ({ late, job }: ModelDelivery): string =>

@@ -1,5 +1,6 @@
-import { common, type keeper, storage } from '@malabar/contracts';
+import { batches, common, type keeper, storage } from '@malabar/contracts';
 import { joinFrames, toBusError } from '@malabar/core';
+import { abandonBatches, closeBatch, openBatch } from '../batches.js';
 import type { Dice } from './dice.suite.js';
 import { Disk } from './disk.suite.js';
 import { anyConfig } from './documents.suite.js';
@@ -172,6 +173,42 @@ export class World {
     life.store.append({ request, reply });
   }
 
+  openBatch(queue: string, on: batches.BatchOn, expiresAfterMs: number): void {
+    const { life, model } = this;
+    const follower = `follower-${this.fresh()}`;
+    model.offers.set(follower, { options: undefined, refused: false });
+    const thenJob = batches.BatchThen.fromPartial({ queue, body: Buffer.from(follower), on });
+    const opened = model.batches.opening(follower, on);
+    openBatch(life.store, { thenJob, expiresAfterMs }).then(
+      (batch) => {
+        if (!life.zombie) opened(batch);
+      },
+      () => undefined,
+    );
+  }
+
+  closeBatch(id: string): void {
+    const batch = this.model.batches.all.get(id);
+    if (batch === undefined) return;
+    const { life } = this;
+    batch.closeAsked = true;
+    closeBatch(life.store, id).then(
+      () => {
+        if (!life.zombie) batch.isClosed = true;
+      },
+      () => undefined,
+    );
+  }
+
+  abandonBatch(id: string): void {
+    const batch = this.model.batches.all.get(id);
+    if (batch === undefined) return;
+    batch.abandonAsked = true;
+    const queues = this.config.queues.map(({ name }) => name);
+    for (const queue of queues)
+      abandonBatches(this.life.store, { queue, ids: [id] }).catch(() => undefined);
+  }
+
   /** A store that has lost its disk may still tell what came to pass before. */
   #answeredLate(bodies: string[], response: storage.AppendResponse): void {
     if (response.fault !== undefined) return;
@@ -226,7 +263,8 @@ export class World {
   ): void {
     const { model } = this;
     const options = model.offers.get(body)?.options;
-    model.saw(duplicateOf !== '' ? 'duplicates' : 'jobs refused by a limit');
+    if (duplicateOf !== '') model.saw('duplicates');
+    else if (fault?.code === 'QUEUE_FULL') model.saw('jobs refused by a limit');
     if (duplicateOf !== '') {
       const holder = model.queues.get(queue)?.keys.get(options?.idempotencyKey ?? '');
       const key = options?.idempotencyKey ?? '';
@@ -234,7 +272,9 @@ export class World {
         model.fail(`'${body}' is said to be ${duplicateOf}`);
       else if ((holder?.expiresAtMs ?? 0) <= response.acceptedAtMs)
         model.fail(`'${body}' is refused for a key whose window is over`);
-    } else if (fault?.code !== 'QUEUE_FULL') model.fail(`'${body}' is refused: ${fault?.code}`);
+    } else if (fault?.code === 'NOT_FOUND' && model.batches.isOver(options?.batch ?? ''))
+      model.saw('jobs refused by an ended batch');
+    else if (fault?.code !== 'QUEUE_FULL') model.fail(`'${body}' is refused: ${fault?.code}`);
     else if (!options?.maxWaiting && !limited && !this.#limited(queue))
       model.fail(`'${body}' is refused, but nothing limits ${queue}`);
   }
