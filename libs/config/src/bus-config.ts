@@ -1,6 +1,7 @@
 import { keeper } from '@malabar/contracts';
 import type { CommandDocument } from './command.js';
 import type { QueueDocument } from './documents.js';
+import type { KeyDocument } from './flow.js';
 import { callbackQueue } from './result.js';
 import type { Secret } from './secret.js';
 import { rabbitmqConfig } from './source-config.js';
@@ -55,7 +56,13 @@ export function topicConfig(queue: string, name: string, topic: TopicDocument): 
       queue: topic.result.queue ?? callbackQueue(queue, name),
       of: topic.result.of.map((status) => RESULT[status]),
     },
+    rate: topic.rate,
+    key: topic.key && keyPolicy(topic.key),
   };
+}
+
+function keyPolicy({ concurrency, from, order }: KeyDocument): keeper.KeyPolicy {
+  return { concurrency, from: from === 'job' ? '' : from, strict: order === 'strict' };
 }
 
 function targetConfig(target: TargetDocument): keeper.TopicConfig['target'] {

@@ -123,8 +123,31 @@ const BAD: Array<[text: string, ...lines: string[]]> = [
   ],
   // Topics.
   [topic('{ }'), `${AT}7: queues.q.topics.t.target: is required`],
-  [topic('{ target: pull, rate: 200/s }'), `${AT}26: queues.q.topics.t.rate: not supported yet`],
-  [topic('{ target: pull, key: $.user_id }'), `${AT}26: queues.q.topics.t.key: not supported yet`],
+  [
+    topic('{ target: pull, rate: fast }'),
+    `${AT}26: queues.q.topics.t.rate: 'fast' is not a rate, e.g. 200/s, 30/m or 1_000/h`,
+  ],
+  [
+    topic('{ target: pull, rate: 0/s }'),
+    `${AT}26: queues.q.topics.t.rate.limit: '0' is below the least, 1`,
+  ],
+  [
+    topic('{ target: pull, rate: { limit: 5, per: 2d } }'),
+    `${AT}44: queues.q.topics.t.rate.per: is above 0 and at most 1d`,
+  ],
+  [
+    topic('{ target: pull, key: user_id }'),
+    `${AT}26: queues.q.topics.t.key.from: 'user_id' is neither job, header:<name> nor a path of names as in $.user.id`,
+  ],
+  [
+    topic('{ target: pull, key: { concurrency: 2, order: strict } }'),
+    `${AT}49: queues.q.topics.t.key.order: needs a concurrency of 1: jobs that run beside each other have no order`,
+  ],
+  [
+    topic('{ target: pull, priority: 3 }'),
+    `${AT}26: queues.q.topics.t.priority: not supported yet`,
+  ],
+  ['queues: { q: { rate: 5/s, topics: { } } }', '1:16: queues.q.rate: not supported yet'],
   [
     topic('{ target: pull, chunk: 20 }'),
     `${AT}26: queues.q.topics.t.chunk: only fastcgi and http with format: pepperbus take several jobs at once`,

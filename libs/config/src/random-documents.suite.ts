@@ -85,6 +85,8 @@ export function randomDocuments(random: () => number, hashes: readonly string[])
       delay: maybe('10s'),
       start: maybe(pick('now', 'beginning')),
       paused: maybe(pick(true, false)),
+      rate: maybe(pick('200/s', '1_000/h', { limit: 3, per: '2s', burst: 2 })),
+      key: maybe(pick('$.user_id', 'header:X-User', { order: 'strict' }, { concurrency: '3' })),
       password: maybe(password()),
       retry: maybe(retry()),
     });

@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { type KeyDocument, key, type RateDocument, rate } from './flow.js';
 import { type ResultDocument, result } from './result.js';
 import {
   count,
@@ -57,6 +58,8 @@ export interface TopicDocument {
   password?: Secret;
   retry: RetryDocument;
   result?: ResultDocument;
+  rate?: RateDocument;
+  key?: KeyDocument;
 }
 
 const ladder = scalar('list of durations', (value) => {
@@ -136,8 +139,14 @@ const topicFields = section({
   result: result
     .optional()
     .describe('Who is told what became of deliveries, in the same commit as the outcome.'),
-  rate: later(),
-  key: later(),
+  rate: rate
+    .optional()
+    .describe('The most deliveries in a time, e.g. `200/s`; the rest waits. [flow.md](flow.md)'),
+  key: key
+    .optional()
+    .describe(
+      'Jobs with the same key are limited together, and keys take turns, e.g. `$.user_id`.',
+    ),
   priority: later(),
   overlap: later(),
   breaker: later(),
@@ -168,6 +177,8 @@ export const topic = topicFields.transform((given, context): TopicDocument => {
     password: given.password,
     retry: given.retry,
     result: given.result,
+    rate: given.rate,
+    key: given.key,
   };
 }) as Field<TopicDocument>;
 

@@ -1,6 +1,7 @@
 import type { common, storage } from '@malabar/contracts';
 import { type BusError, fromFault, jobId } from '@malabar/core';
 import { FrameBuffer, type ScratchPool } from './frame-buffer.js';
+import type { JobKeys } from './job-keys.js';
 import type { Protocol } from './metrics.js';
 
 /** Who waits for jobs: a command, a call. One object per request, never per job. */
@@ -18,7 +19,7 @@ export interface JobOutcome {
 }
 
 /** What storage must know of a job beside its bytes. */
-export type JobOptions = Omit<Partial<storage.JobOptions>, 'index'>;
+export type JobOptions = Omit<Partial<storage.JobOptions>, 'index' | 'keys'>;
 
 /** Jobs of one queue on their way to storage. */
 export class Batch {
@@ -35,6 +36,8 @@ export class Batch {
     readonly queue: string,
     readonly requestId: number,
     pool: ScratchPool,
+    /** How keys of its jobs are found; undefined if nobody cares for them. */
+    readonly keys: JobKeys | undefined,
   ) {
     this.frames = new FrameBuffer(pool);
   }

@@ -4,6 +4,7 @@ import type { Logger } from '@malabar/telemetry';
 import { type AppendLink, createAppendLink } from './append-link.js';
 import { Batch, BatchAnswer, type JobOptions, type Waiter } from './batch.js';
 import { ScratchPool } from './frame-buffer.js';
+import { type JobKeys, jobKeysOf } from './job-keys.js';
 import { BODY_BYTES_HARD_MAX, REQUEST_BYTES_MAX } from './limits.js';
 import type { IngestMetrics, Protocol } from './metrics.js';
 import type { StorageClient } from './storage-client.js';
@@ -24,6 +25,8 @@ export interface IntakeQueue {
   readonly name: string;
   /** The newest document; undefined once the queue is no longer configured. */
   config: keeper.QueueConfig | undefined;
+  /** Undefined while no topic of the queue cares for keys. */
+  keys: JobKeys | undefined;
   /** What this turn has gathered so far. */
   batch: Batch | undefined;
 }
@@ -105,8 +108,10 @@ export class Intake {
       gone.delete(queue.name);
       this.#largestBody = Math.max(this.#largestBody, queue.bodyBytesMax);
       const known = this.#queues.get(queue.name);
-      if (known) known.config = queue;
-      else this.#queues.set(queue.name, { name: queue.name, config: queue, batch: undefined });
+      const keys = jobKeysOf(queue);
+      if (known) Object.assign(known, { config: queue, keys });
+      else
+        this.#queues.set(queue.name, { name: queue.name, config: queue, keys, batch: undefined });
     }
     for (const name of gone) {
       (this.#queues.get(name) as IntakeQueue).config = undefined;
@@ -160,7 +165,7 @@ export class Intake {
     const open = queue.batch;
     if (open !== undefined && open.frames.length < BATCH_BYTES_MAX) return open;
     if (open !== undefined) this.#send(queue, open);
-    const batch = new Batch(queue.name, ++this.#requestId, this.#pool);
+    const batch = new Batch(queue.name, ++this.#requestId, this.#pool, queue.keys);
     queue.batch = batch;
     this.#open.push(queue);
     if (!this.#scheduled) {
@@ -184,6 +189,11 @@ export class Intake {
   ): void {
     const before = batch.frames.length;
     batch.frames.appendBody(source, start, end, rest);
+    if (batch.keys !== undefined) {
+      const job = common.Job.decode(rest ?? NO_BYTES);
+      job.body = source.subarray(start, end);
+      this.#keyed(batch, batch.keys.of(job), NO_OPTIONS);
+    }
     this.#account(batch, batch.frames.length - before);
     batch.expect(waiter);
   }
@@ -197,7 +207,9 @@ export class Intake {
   addJob(batch: Batch, waiter: Waiter, message: Uint8Array, options: JobOptions): void {
     const before = batch.frames.length;
     batch.frames.append(message);
-    if (hasAny(options)) batch.options.push({ ...NO_OPTIONS, ...options, index: batch.count });
+    const keys = batch.keys?.ofMessage(message) ?? [];
+    if (keys.length > 0) this.#keyed(batch, keys, options);
+    else if (hasAny(options)) batch.options.push({ ...NO_OPTIONS, ...options, index: batch.count });
     this.#account(batch, batch.frames.length - before);
     batch.expect(waiter);
   }
@@ -207,6 +219,11 @@ export class Intake {
     this.#flush();
     this.#cancelWatch();
     await this.#link.close();
+  }
+
+  #keyed(batch: Batch, keys: storage.JobKey[], options: JobOptions): void {
+    if (keys.length > 0)
+      batch.options.push({ ...NO_OPTIONS, ...options, keys, index: batch.count });
   }
 
   #account(batch: Batch, bytes: number): void {
@@ -330,10 +347,12 @@ const NO_OPTIONS: Omit<storage.JobOptions, 'index'> = {
   leaseMs: 0,
   node: '',
   nodeWaitMs: 0,
+  keys: [],
   batch: '',
   debounceMs: 0,
   debounceMaxMs: 0,
 };
+const NO_BYTES = new Uint8Array(0);
 
 function hasAny(options: JobOptions): boolean {
   return Object.values(options).some((value) => value !== 0 && value !== '' && value !== undefined);

@@ -179,6 +179,8 @@ function topicConfig(name: string): keeper.TopicConfig {
     delayMs: 0,
     retry: undefined,
     result: undefined,
+    rate: undefined,
+    key: undefined,
     start: 1,
     paused: false,
     chunk: 1,

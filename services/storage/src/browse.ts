@@ -8,12 +8,14 @@ import {
   type EntryLetter,
   entryKey,
   lanePrefix,
+  laterPrefix,
+  lineIn,
   readU48,
   seqIn,
   topicPrefix,
   u48,
 } from './core/keys.js';
-import { dueKeyOf } from './core/lanes.js';
+import { placeOf } from './core/placement.js';
 import type { Shard } from './core/shard.js';
 import type { Topic } from './core/topic.js';
 import type { Page } from './core/write-buffer.js';
@@ -112,7 +114,7 @@ export class Browser {
     }
   }
 
-  /** First the lanes, highest priority first, then those of single nodes, then the log. */
+  /** First the lanes, highest priority first, then those of single nodes and of keys, then the log. */
   async #walkWaiting(
     shard: Shard,
     topic: Topic,
@@ -123,6 +125,8 @@ export class Browser {
     const at = cursor || 'lane-9-';
     if (at.startsWith('log-')) return walkLog(topic, kind, numberIn(at.slice(4)), limit);
     if (at.startsWith('node-')) return this.#walkNodes(topic, kind, at.slice(5), limit);
+    if (at.startsWith('line-')) return this.#walkLines(topic, at.slice(5), limit);
+    if (at.startsWith('later-')) return this.#walkLater(topic, kind, at.slice(6), limit);
     const [, priorityText = '', from = ''] = /^lane-(\d)-([0-9a-f]*)$/.exec(at) ?? [];
     if (priorityText === '') throw badCursor(cursor);
     const priority = Number(priorityText);
@@ -154,7 +158,38 @@ export class Browser {
       dueIn(key) <= now === (kind === 'ready');
     const wanted = { ...page, records: page.records.filter(isWanted) };
     const next = page.next && `node-${hexOf(page.next)}`;
-    return { found: waitingIn(topic, wanted), next: next ?? 'log-0' };
+    return {
+      found: waitingIn(topic, wanted),
+      next: next ?? (kind === 'ready' ? 'line-' : 'later-'),
+    };
+  }
+
+  /** Deliveries that stand in line for their key, line by line. */
+  async #walkLines(topic: Topic, from: string, limit: number): Promise<Step> {
+    const prefix = topicPrefix('G', topic.shard, topic.id);
+    const start = from === '' ? prefix : keyOf(from);
+    if (!start.startsWith(prefix)) throw badCursor(`line-${from}`);
+    const page = await this.store.scan({ start, end: after(prefix), limit });
+    const standing = { records: page.records.filter(([key]) => !lineIn(key).isHold) };
+    const next = page.next && `line-${hexOf(page.next)}`;
+    return { found: waitingIn(topic, standing), next: next ?? 'later-' };
+  }
+
+  /** Deliveries with a key that join their line when their time comes, or have not done so yet. */
+  async #walkLater(
+    topic: Topic,
+    kind: 'ready' | 'unmatured',
+    from: string,
+    limit: number,
+  ): Promise<Step> {
+    const prefix = laterPrefix(topic.shard, topic.id);
+    const split = prefix + u48(this.store.options.clock.now() + 1);
+    const [start, end] = kind === 'ready' ? [prefix, split] : [split, after(prefix)];
+    const begin = from === '' ? start : keyOf(from);
+    if (!begin.startsWith(prefix)) throw badCursor(`later-${from}`);
+    const page = await this.store.scan({ start: begin, end, limit });
+    const next = page.next && `later-${hexOf(page.next)}`;
+    return { found: waitingIn(topic, page), next: next ?? 'log-0' };
   }
 
   async #walkEntries(
@@ -234,7 +269,7 @@ export class Browser {
   async #scheduledEntry(topic: Topic, seq: number): Promise<records.EntryRecord | undefined> {
     const where = await this.store.get(entryKey('S', topic.shard, topic.id, seq));
     if (where === undefined) return undefined;
-    const bytes = await this.store.get(dueKeyOf(topic.shard, topic.id, seq, where));
+    const bytes = await this.store.get(placeOf(topic.shard, topic.id, seq, where));
     return bytes && records.EntryRecord.decode(bytes);
   }
 

@@ -269,10 +269,8 @@ export class Committer {
         this.options.writes.put(...topic.snapshot());
       }
     for (const { specials, replaced } of staged)
-      for (const topic of new Set([...specials.keys(), ...replaced.keys()])) {
-        const seqs = (specials.get(topic) ?? []).map(({ seq }) => seq);
-        stagedWrites.state.set(...topic.snapshot(seqs, replaced.get(topic)));
-      }
+      for (const topic of new Set([...specials.keys(), ...replaced.keys()]))
+        stagedWrites.state.set(...topic.snapshot(specials.get(topic), replaced.get(topic)));
   }
 }
 

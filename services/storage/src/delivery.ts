@@ -168,6 +168,7 @@ export class Delivery {
     const now = this.store.options.clock.now();
     const max = Math.max(1, request.maxJobs);
     const grants = topic.lease(holder, max, now, request.leaseMs || topic.leaseMs);
+    this.#timekeeper.watch(topic);
     const runs = (await Promise.all(grants.map((grant) => this.#readRuns(grant)))).flat();
     if (request.settle && runs.length > 0) await this.#settleFetched(runs);
     return runs;

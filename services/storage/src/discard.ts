@@ -2,7 +2,7 @@ import { records, type storage } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { Browser } from './browse.js';
 import { entryKey } from './core/keys.js';
-import { dueKeyOf } from './core/lanes.js';
+import { placeOf } from './core/placement.js';
 import type { Topic } from './core/topic.js';
 import type { Store } from './store.js';
 
@@ -75,7 +75,7 @@ async function tryWithdraw(
   const now = store.options.clock.now();
   const whereKey = entryKey('S', shard, id, seq);
   const where = await store.get(whereKey);
-  const dueKey = where && dueKeyOf(shard, id, seq, where);
+  const dueKey = where && placeOf(shard, id, seq, where);
   const keys = [whereKey, entryKey('D', shard, id, seq), dueKey ?? whereKey];
   let became: Became | 'changed' = 'ended';
   await store.scanAtOnce(

@@ -1,8 +1,9 @@
 import { records } from '@malabar/contracts';
 import { entryKey } from './core/keys.js';
 import type { Entry } from './core/lane.js';
-import { dueKeyOf } from './core/lanes.js';
+
 import type { Held } from './core/making-room.js';
+import { placeOf } from './core/placement.js';
 import type { Shard } from './core/shard.js';
 import type { Topic } from './core/topic.js';
 import type { Store } from './store.js';
@@ -52,7 +53,7 @@ async function tryToHold(
     return [
       whereKey,
       entryKey('X', shard, id, seq),
-      where ? dueKeyOf(shard, id, seq, where) : whereKey,
+      where ? placeOf(shard, id, seq, where) : whereKey,
     ];
   });
   let held: Held | undefined | 'changed';

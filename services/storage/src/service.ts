@@ -148,6 +148,8 @@ function queueStats(store: Store, queue: string): storage.QueueStats[] {
       detached: topic.detachedAt !== undefined,
       dispatchers: store.delivery.subscriberCount(topic),
       nodesAway: topic.nodes.away,
+      rateReached: topic.roomAtMs(store.options.clock.now()) !== undefined,
+      keysBusy: topic.keysBusy,
     })),
   }));
 }

@@ -25,6 +25,8 @@ export interface TimekeeperOptions {
 /** Lets time pass for topics: delays end, retries come due. */
 export class Timekeeper {
   readonly #maturing = new Set<Topic>();
+  /** Topics that wait for their rate. */
+  readonly #paced = new Map<Topic, { atMs: number; cancel: () => void }>();
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #cancelWake: (() => void) | undefined;
   #cancelTick: (() => void) | undefined;
@@ -63,16 +65,34 @@ export class Timekeeper {
     this.#mature(topic).catch((err) => log.error({ err }, 'cannot read the age of jobs'));
   }
 
-  /** Makes sure that somebody wakes when the topic's next delivery comes due. */
+  /** Makes sure that somebody wakes when the topic's next delivery comes due, or its rate has room again. */
   watch(topic: Topic): void {
     const dueAtMs = topic.nextDueAtMs();
     if (dueAtMs !== undefined) this.#wakeAt(dueAtMs);
+    if (topic.dirty) this.options.store.committer.dirty();
+    const now = this.options.store.options.clock.now();
+    const roomAtMs = topic.roomAtMs(now);
+    if (roomAtMs !== undefined) this.#paceUntil(topic, roomAtMs, now);
   }
 
   close(): void {
     this.#closed = true;
     this.#cancelWake?.();
     this.#cancelTick?.();
+    for (const { cancel } of this.#paced.values()) cancel();
+  }
+
+  /** A rate wakes its own topic only: others have nothing new. */
+  #paceUntil(topic: Topic, atMs: number, now: number): void {
+    const known = this.#paced.get(topic);
+    if (this.#closed || (known !== undefined && known.atMs <= atMs)) return;
+    known?.cancel();
+    const { clock } = this.options.store.options;
+    const cancel = clock.after(Math.max(1, atMs - now), () => {
+      this.#paced.delete(topic);
+      this.options.onReady(topic);
+    });
+    this.#paced.set(topic, { atMs, cancel });
   }
 
   #wakeAt(dueAtMs: number): void {

@@ -1,5 +1,13 @@
 import type { BusError } from '@malabar/core';
-import { after, ENTRY_SEQ_AT, readU48, seqIn, survivorKey, topicPrefix } from './core/keys.js';
+import {
+  after,
+  ENTRY_SEQ_AT,
+  lineIn,
+  readU48,
+  seqIn,
+  survivorKey,
+  topicPrefix,
+} from './core/keys.js';
 import { decodeRecord } from './core/log-record.js';
 import type { Shard } from './core/shard.js';
 import type { Topic } from './core/topic.js';
@@ -88,7 +96,9 @@ async function checkTopic(store: Store, shard: Shard, topic: Topic): Promise<str
   const seqs = async (letter: string): Promise<number[]> =>
     (await keys(letter)).map((key) => readU48(key, ENTRY_SEQ_AT));
   const scheduled = await seqs('S');
-  const inLanes = [...(await keys('L')), ...(await keys('N'))].map(seqIn);
+  const inLines = (await keys('G')).filter((key) => !lineIn(key).isHold);
+  const lanes = [...(await keys('L')), ...(await keys('N')), ...(await keys('H'))];
+  const inLanes = [...lanes, ...inLines].map(seqIn);
   const dead = await seqs('D');
   const discarded = await seqs('X');
   return [

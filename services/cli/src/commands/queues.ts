@@ -89,7 +89,9 @@ function topicNote(queue: storage.QueueStats, topic: storage.TopicStats, reasons
   if (topic.paused) return 'paused';
   if (topic.ready === 0) return '';
   if (topic.nodesAway.length > 0) return awayNote(topic.nodesAway);
+  if (topic.rateReached) return 'waits for its rate';
   const reason = reasons.get(`${queue.queue}/${topic.topic}`);
+  if (reason === undefined && topic.keysBusy) return 'waits for others of the same keys';
   return reason ?? (topic.dispatchers === 0 ? 'nobody takes its jobs' : '');
 }
 

@@ -10,6 +10,9 @@ import type { Key } from '../engine.js';
  *   S shard topic seq                   EntryRecord of a scheduled delivery
  *   L shard topic priority due seq      (empty) the order in which scheduled deliveries come due
  *   N shard topic node priority due seq the same for scheduled deliveries that are for one node only
+ *   H shard topic due seq               the same for scheduled deliveries that have a key and are not due
+ *   G shard topic key 1 priority seq    EntryRecord of a delivery in the line of its key
+ *   G shard topic key 0                 (empty) the line waits for a retry of its first
  *   D shard topic seq                   EntryRecord of a dead delivery
  *   X shard topic seq                   EntryRecord of a discarded delivery
  *   A shard topic seq attempt           AttemptRecord
@@ -91,6 +94,31 @@ export const dueKey = (lane: Key, dueAtMs: number, seq: number): Key =>
 /** What a key of any lane ends with. */
 export const dueIn = (key: Key): number => readU48(key, key.length - 12);
 export const seqIn = (key: Key): number => readU48(key, key.length - 6);
+
+/** Where deliveries with a key wait for their time. */
+export const laterPrefix = (shard: number, topic: number): Key => topicPrefix('H', shard, topic);
+
+/** Where the line of a key lies, behind the prefix of all lines; higher priorities first, then older jobs. */
+export function linePrefix(shard: number, topic: number, key: string): Key {
+  const name = utf8(key);
+  return topicPrefix('G', shard, topic) + u16(name.length) + name;
+}
+/** What sorts before all entries of a line. */
+export const holdKey = (line: Key): Key => `${line}\0`;
+export const lineKey = (line: Key, priority: number, seq: number): Key =>
+  `${line}\x01${String.fromCharCode(9 - priority)}${u48(seq)}`;
+/** Behind everything of a line. */
+export const lineEnd = (line: Key): Key => `${line}\x02`;
+
+/** The line that a record behind `linePrefix` belongs to, and whether it is the one of `holdKey`. */
+export function lineIn(key: Key): { line: Key; isHold: boolean } {
+  const line = key.slice(0, LINE_AT + 2 + readU16(key, LINE_AT));
+  return { line, isHold: key.length === line.length + 1 };
+}
+/** The key that a line is for. */
+export const lineName = (line: Key): string =>
+  Buffer.from(line.slice(LINE_AT + 2), 'latin1').toString('utf8');
+const LINE_AT = 5;
 
 export const attemptPrefix = (shard: number, topic: number, seq: number): Key =>
   topicPrefix('A', shard, topic) + u48(seq);

@@ -1,9 +1,11 @@
-import { Encoder, records } from '@malabar/contracts';
-import type { Key } from '../engine.js';
-import { dueKey, entryKey, lanePrefix, readU48, u48 } from './keys.js';
+import { Encoder, type keeper, type records } from '@malabar/contracts';
+import type { KeyWindow } from './key-lines.js';
+import { Keyed } from './keyed.js';
+import { lanePrefix } from './keys.js';
 import { type Entry, Lane, type LaneScan } from './lane.js';
 import { LaneRow } from './lane-row.js';
 import { NodeRows } from './node-rows.js';
+import { scheduleKeys, scheduleWrites } from './placement.js';
 import type { WriteBuffer } from './write-buffer.js';
 
 export interface LanesOptions {
@@ -13,7 +15,13 @@ export interface LanesOptions {
   size: number;
   /** Those of them that are for one node only, by node. */
   nodes: ReadonlyMap<string, number>;
+  /** Those of them that have a key: in its line, and not yet. */
+  lined: number;
+  later: number;
   writes: WriteBuffer;
+  /** What keys mean to the topic now. */
+  policy(): keeper.KeyPolicy | undefined;
+  keyWindow?: KeyWindow;
   /** Whether a job is part of the log. */
   isAppended(seq: number): boolean;
 }
@@ -30,6 +38,8 @@ export class Lanes {
   /** Deliveries for whoever asks. */
   readonly #anybody: LaneRow;
   readonly nodes: NodeRows;
+  /** Undefined until a delivery has a key. */
+  #keyed: Keyed | undefined;
   readonly #encoder = new Encoder();
 
   constructor(private readonly options: LanesOptions) {
@@ -40,20 +50,21 @@ export class Lanes {
     const newLane = (node: string, priority: number, goneOf: typeof expiryOf): Lane =>
       this.#newLane(node, priority, (record) => Math.min(expiryOf(record), goneOf(record)));
     this.nodes = new NodeRows(newLane, nodes);
+    if (options.lined + options.later > 0) this.#keyed = this.#newKeyed(options);
   }
 
   /** Entries whose time has come, leased ones included. */
   get due(): number {
     let { due } = this.#anybody;
     for (const row of this.#nodeRows) due += row.due;
-    return due;
+    return this.#keyed === undefined ? due : due + this.#keyed.due;
   }
 
   /** How many entries memory holds: a window of each lane. */
   get inMemory(): number {
     let { inMemory } = this.#anybody;
     for (const row of this.#nodeRows) inMemory += row.inMemory;
-    return inMemory;
+    return inMemory + (this.#keyed?.inMemory ?? 0);
   }
 
   /** Whether an entry is leased or held. */
@@ -63,7 +74,16 @@ export class Lanes {
 
   /** Whether `take` would find something for somebody who may be there. */
   get takable(): boolean {
-    return this.#anybody.takable || (this.nodes.size > 0 && this.nodes.takable);
+    if (this.#anybody.takable || (this.nodes.size > 0 && this.nodes.takable)) return true;
+    return this.#keyed?.lines.takable === true;
+  }
+
+  /** Of the entries in the engine, those in the lines of their keys and those that join them later. */
+  get lined(): number {
+    return this.#keyed?.lines.size ?? 0;
+  }
+  get later(): number {
+    return this.#keyed?.later ?? 0;
   }
 
   /**
@@ -78,47 +98,60 @@ export class Lanes {
     return entry;
   }
 
+  /** The next entry with a key, of the line whose turn it is; it counts as leased as well. */
+  takeOfKey(): Entry | undefined {
+    const entry = this.#keyed?.lines.take();
+    if (entry !== undefined) this.leased.add(entry.seq);
+    return entry;
+  }
+
   /** A taken entry is ready again. */
   giveBack(entry: Entry): void {
     this.leased.delete(entry.seq);
-    this.#laneOf(entry)?.insert(entry, true);
+    if (isKeyed(entry)) this.#keyed?.lines.giveBack(entry);
+    else this.#laneOf(entry)?.insert(entry, true);
   }
 
-  /** A taken entry has ended or moves elsewhere. */
+  /** An entry that is out of its lane, taken or not, has ended or moves elsewhere. */
   remove(entry: Entry): void {
-    this.leased.delete(entry.seq);
-    this.#laneOf(entry)?.removed(entry);
+    const wasLeased = this.leased.delete(entry.seq);
+    if (!isKeyed(entry)) this.#laneOf(entry)?.removed(entry);
+    else if (wasLeased) this.#keyed?.lines.ended(entry);
+    else this.#keyed?.withdraw(entry);
     this.#forget(entry);
   }
 
   /** Nobody may take this entry, that nobody has, until it is let go or erased. */
   hold(entry: Entry): void {
     this.#held.add(entry.seq);
-    this.#laneOf(entry)?.withdraw(entry);
+    if (isKeyed(entry)) this.#keyed?.hold(entry);
+    else this.#laneOf(entry)?.withdraw(entry);
   }
 
   letGo(entry: Entry): void {
     this.#held.delete(entry.seq);
-    this.#laneOf(entry)?.insert(entry);
+    if (isKeyed(entry)) this.#keyed?.letGo(entry);
+    else this.#laneOf(entry)?.insert(entry);
   }
 
   /** A held entry has ended, and its records in the engine are gone already. */
   erased(entry: Entry): void {
     this.#held.delete(entry.seq);
+    if (isKeyed(entry)) this.#keyed?.erased(entry);
     this.#uncount(entry);
   }
 
   /** The same for an entry that nobody has taken. */
   withdraw(entry: Entry): void {
-    this.#laneOf(entry)?.withdraw(entry);
+    if (isKeyed(entry)) this.#keyed?.withdraw(entry);
+    else this.#laneOf(entry)?.withdraw(entry);
     this.#forget(entry);
   }
 
   /** A delivery leaves the log's order. */
-  add(seq: number, record: records.EntryRecord, now: number): void {
-    const { shard, topic, writes } = this.options;
-    for (const [key, value] of scheduleWrites(shard, topic, { seq, record }, this.#encoder))
-      writes.put(key, value);
+  add(seq: number, wish: records.EntryRecord, now: number): void {
+    const record = isKeyed({ seq, record: wish }) ? this.#keys.placed(wish, now) : wish;
+    this.#put({ seq, record });
     this.added({ seq, record }, now);
   }
 
@@ -126,8 +159,8 @@ export class Lanes {
   added(entry: Entry, now: number): void {
     const { node } = entry.record;
     this.size++;
-    const row = node === '' ? this.#anybody : this.nodes.grow(node, now);
-    row.added(entry, now);
+    if (isKeyed(entry)) this.#keys.added(entry);
+    else (node === '' ? this.#anybody : this.nodes.grow(node, now)).added(entry, now);
   }
 
   /** Lets time pass; returns the reads that the lanes want. */
@@ -136,6 +169,7 @@ export class Lanes {
     if (this.size === 0) return scans;
     this.#anybody.advance(now, scans);
     for (const row of this.#nodeRows) row.advance(now, scans);
+    if (this.#keyed !== undefined) scans.push(...this.#keyed.advance(now));
     return scans;
   }
 
@@ -145,6 +179,7 @@ export class Lanes {
     if (this.size === 0) return ended;
     this.#anybody.takeEnded(now, ended);
     for (const row of this.#nodeRows) row.takeEnded(now, ended);
+    if (this.#keyed !== undefined) ended.push(...this.#keyed.lines.takeEnded());
     return ended;
   }
 
@@ -153,6 +188,7 @@ export class Lanes {
     if (this.size === 0) return undefined;
     let next = this.#anybody.nextAtMs(ends);
     for (const row of this.#nodeRows) next = Math.min(next, row.nextAtMs(ends));
+    if (this.#keyed !== undefined) next = Math.min(next, this.#keyed.nextAtMs(ends));
     return next === Infinity ? undefined : next;
   }
 
@@ -164,15 +200,47 @@ export class Lanes {
     return (node === '' ? this.#anybody : this.nodes.row(node))?.lane(priority);
   }
 
-  #forget(entry: Entry): void {
+  /** Keys mean something else to the topic now. */
+  policyChanged(): void {
+    this.#keyed?.lines.policyChanged();
+  }
+
+  get #keys(): Keyed {
+    this.#keyed ??= this.#newKeyed({ lined: 0, later: 0 });
+    return this.#keyed;
+  }
+
+  #put(entry: Entry): void {
     const { shard, topic, writes } = this.options;
-    this.#uncount(entry);
+    for (const [key, value] of scheduleWrites(shard, topic, entry, this.#encoder))
+      writes.put(key, value);
+  }
+
+  #erase(entry: Entry): void {
+    const { shard, topic, writes } = this.options;
     for (const key of scheduleKeys(shard, topic, entry)) writes.delete(key);
+  }
+
+  #forget(entry: Entry): void {
+    this.#uncount(entry);
+    this.#erase(entry);
   }
 
   #uncount({ record: { node } }: Entry): void {
     this.size--;
     if (node !== '') this.nodes.shrink(node);
+  }
+
+  #newKeyed({ lined, later }: { lined: number; later: number }): Keyed {
+    return new Keyed({
+      ...this.options,
+      lined,
+      later,
+      isLeased: (seq) => this.isTaken(seq),
+      put: (entry) => this.#put(entry),
+      erase: (entry) => this.#erase(entry),
+      window: this.options.keyWindow,
+    });
   }
 
   #newLane(node: string, priority: number, endOf: typeof expiryOf): Lane {
@@ -184,40 +252,12 @@ export class Lanes {
 
 const NONE: readonly LaneRow[] = [];
 
+/** One for a single node is not limited by its key: it cannot stand in two lines. */
+export const isKeyed = ({ record: { key, node } }: Entry): boolean => key !== '' && node === '';
+
 /** Whether the first of two lanes has the entry that came due earlier. */
 function isBefore(one: Entry | undefined, other: Entry | undefined): boolean {
   if (one === undefined || other === undefined) return one !== undefined;
   const laterMs = one.record.dueAtMs - other.record.dueAtMs;
   return laterMs < 0 || (laterMs === 0 && one.seq < other.seq);
-}
-
-/** The two records of a scheduled delivery: by due time (all of it) and by sequence number (where to look). */
-export function scheduleWrites(
-  shard: number,
-  topic: number,
-  { seq, record }: Entry,
-  encoder: Encoder,
-): Array<[key: string, value: Uint8Array]> {
-  const { priority, dueAtMs, node } = record;
-  const at = Buffer.from(String.fromCharCode(priority) + u48(dueAtMs), 'latin1');
-  const where = node === '' ? at : Buffer.concat([at, Buffer.from(node, 'utf8')]);
-  const lane = lanePrefix(shard, topic, priority, node);
-  return [
-    [dueKey(lane, dueAtMs, seq), encoder.encode(records.EntryRecord, record)],
-    [entryKey('S', shard, topic, seq), where],
-  ];
-}
-
-/** Their keys. */
-export function scheduleKeys(shard: number, topic: number, { seq, record }: Entry): [Key, Key] {
-  const lane = lanePrefix(shard, topic, record.priority, record.node);
-  return [dueKey(lane, record.dueAtMs, seq), entryKey('S', shard, topic, seq)];
-}
-
-/** Where a scheduled delivery lies, by the record that says it. */
-export function dueKeyOf(shard: number, topic: number, seq: number, where: Uint8Array): Key {
-  const bytes = Buffer.from(where);
-  const dueAtMs = readU48(bytes.toString('latin1', 1, 7), 0);
-  const node = bytes.toString('utf8', 7);
-  return dueKey(lanePrefix(shard, topic, bytes[0] as number, node), dueAtMs, seq);
 }

@@ -21,7 +21,10 @@ interface Ask {
   readonly grants: Grant[];
 }
 
-/** Chooses what of a topic is leased next: urgent ones first, then retries and fresh ones in turn. */
+/**
+ * Chooses what of a topic is leased next: urgent ones first, then retries and fresh ones in turn, and of
+ * what is left one half those with a key, line by line.
+ */
 export class Leasing {
   #laneTurn = false;
 
@@ -34,27 +37,41 @@ export class Leasing {
 
   /** Leases up to `max` ready deliveries to `holder`. */
   lease(holder: Holder, max: number, now: number, leaseMs: number): Grant[] {
+    const { lanes } = this.options;
     const ask: Ask = { holder, now, leaseMs, grants: [] };
     let left = max;
     for (let priority = PRIORITIES - 1; priority > 0 && left > 0; priority--)
       left -= this.#leaseLane(priority, ask, left);
     while (left > 0) {
+      const keyed = lanes.lined > 0 ? this.#leaseLines(ask, Math.ceil(left / 2)) : 0;
+      left -= keyed;
+      if (left === 0) break;
       this.#laneTurn = !this.#laneTurn;
       // Retries get half of what is asked for, so that a heap of failing jobs cannot starve fresh ones.
       const taken = this.#laneTurn
         ? this.#leaseLane(0, ask, Math.ceil(left / 2)) || this.#leaseFresh(ask, left)
         : this.#leaseFresh(ask, left) || this.#leaseLane(0, ask, left);
-      if (taken === 0) break;
+      if (keyed + taken === 0) break;
       left -= taken;
     }
     return ask.grants;
   }
 
   #leaseLane(priority: number, ask: Ask, max: number): number {
-    const { lanes, expire } = this.options;
+    const { lanes } = this.options;
+    return this.#leaseEntries(ask, max, () => lanes.take(priority, ask.holder.node));
+  }
+
+  #leaseLines(ask: Ask, max: number): number {
+    const { lanes } = this.options;
+    return this.#leaseEntries(ask, max, () => lanes.takeOfKey());
+  }
+
+  #leaseEntries(ask: Ask, max: number, take: () => Entry | undefined): number {
+    const { expire } = this.options;
     let taken = 0;
     while (taken < max) {
-      const entry = lanes.take(priority, ask.holder.node);
+      const entry = take();
       if (entry === undefined) break;
       const { expiresAtMs } = entry.record;
       if (expiresAtMs > 0 && expiresAtMs <= ask.now) expire(entry, ask.now);

@@ -3,7 +3,7 @@ import type { Key } from '../engine.js';
 import { type BatchGrowth, grow } from './batch.js';
 import { entryKey, TIME_MAX_MS } from './keys.js';
 import type { Entry } from './lane.js';
-import { scheduleKeys } from './lanes.js';
+import { scheduleKeys } from './placement.js';
 import type { Special, Topic } from './topic.js';
 
 /** A job that nobody has begun, held in all its topics so that the coming commit may replace it. */

@@ -3,8 +3,8 @@ import { BusError, frameOffsets, jobId, toFault } from '@malabar/core';
 import type { Key, LogEntry } from '../engine.js';
 import { type BatchGrowth, grow } from './batch.js';
 import { BatchTable } from './batch-table.js';
+import type { KeyWindow } from './key-lines.js';
 import { expiryKey, idempotencyKey, shardKey, TIME_MAX_MS } from './keys.js';
-import { scheduleWrites } from './lanes.js';
 import type { LeaseTable } from './lease.js';
 import {
   encodeRecord,
@@ -15,6 +15,7 @@ import {
   SPECIAL_RECORD_BYTES_MAX,
 } from './log-record.js';
 import { dueAtMs, type Held, MakingRoom, type Replaced } from './making-room.js';
+import { scheduleWrites } from './placement.js';
 import { type Special, Topic } from './topic.js';
 import type { StagedWrites, WriteBuffer } from './write-buffer.js';
 
@@ -58,6 +59,8 @@ export interface ShardLayout {
   roll: typeof rollRecords;
   /** The most stretches of taken jobs that a topic should have. */
   stretchesMax: number;
+  /** What memory holds of the lines of keys. */
+  keyWindow?: KeyWindow;
 }
 
 // They are in memory, and written whole with every commit that changes them.
@@ -100,7 +103,8 @@ export class Shard {
     nodes?: ReadonlyMap<string, number>,
   ): Topic {
     const { tail, table, writes } = this;
-    const topic = new Topic(this.id, id, config, record, tail, table, writes, nodes);
+    const { keyWindow } = this.#layout;
+    const topic = new Topic(this.id, id, config, record, tail, table, writes, nodes, keyWindow);
     this.topics.set(config.name, topic);
     return topic;
   }
@@ -300,6 +304,8 @@ class Stage {
       return { index, duplicateOf: '', fault: tooLong('an idempotency key') };
     if (Buffer.byteLength(options?.node ?? '') > NAME_BYTES_MAX)
       return { index, duplicateOf: '', fault: tooLong('the name of a node') };
+    if (options?.keys.some((one) => Buffer.byteLength(one.key) > NAME_BYTES_MAX))
+      return { index, duplicateOf: '', fault: tooLong('the key of a job') };
     const holder = this.#holder(key);
     if (holder !== undefined && !options?.debounceMs) {
       const duplicateOf = this.shard.idOf(holder.acceptedAtMs, holder.seq);
@@ -311,7 +317,7 @@ class Stage {
     const limit = Math.min(this.#room(config.waitingMax), this.#room(options?.maxWaiting ?? 0));
     if (limit < 1 && sinceMs === undefined) return { index, duplicateOf: '', fault: this.#full() };
     if (options && key !== '') this.#remember(options, sinceMs ?? 0);
-    if (options && isSpecial(options)) this.#special(options, sinceMs ?? this.acceptedAtMs);
+    if (options) this.#special(options, sinceMs ?? this.acceptedAtMs);
     this.tail++;
     return undefined;
   }
@@ -369,8 +375,12 @@ class Stage {
   }
 
   #special(options: storage.JobOptions, sinceMs: number): void {
+    const everywhere = isSpecial(options);
+    if (!everywhere && options.keys.length === 0) return;
     const topics = [...this.shard.topics.values()].filter((one) => one.detachedAt === undefined);
-    for (const topic of topics) this.#leaveLog(topic, this.tail, options, sinceMs);
+    for (const topic of topics)
+      if (everywhere || keyIn(options, topic.config) !== '')
+        this.#leaveLog(topic, this.tail, options, sinceMs);
     grow(this.growths, options.batch, { jobs: 1, deliveries: topics.length });
   }
 
@@ -382,17 +392,21 @@ class Stage {
     sinceMs: number,
   ): void {
     const { acceptedAtMs } = this;
+    const key = keyIn(options, topic.config);
+    const due = dueAtMs(options, { acceptedAtMs, sinceMs, delayMs: topic.config.delayMs });
     const { priority = 0, expiresAtMs, leaseMs } = options;
     const { node, nodeWaitMs, batch } = options;
     const record = records.EntryRecord.fromPartial({
       acceptedAtMs,
       sinceMs: acceptedAtMs,
-      dueAtMs: dueAtMs(options, { acceptedAtMs, sinceMs, delayMs: topic.config.delayMs }),
+      dueAtMs: due,
       priority: Math.min(priority, 9),
       expiresAtMs,
       leaseMs,
       node,
       nodeWaitMs,
+      key,
+      lined: key !== '' && due <= acceptedAtMs,
       batch,
     });
     const list = this.specials.get(topic) ?? [];
@@ -402,6 +416,15 @@ class Stage {
     for (const [key, value] of scheduleWrites(this.shard.id, topic.id, special, this.#encoder))
       this.state.set(key, value);
   }
+}
+
+/** The job's key in a topic; empty for none, and for one that is for one node only. */
+function keyIn(
+  { keys = [], node = '' }: Partial<storage.JobOptions>,
+  { key }: keeper.TopicConfig,
+): string {
+  if (key === undefined || node !== '') return '';
+  return keys.find(({ from }) => from === key.from)?.key ?? '';
 }
 
 function tooLong(what: string): { code: string; message: string } {

@@ -311,7 +311,11 @@ test('after a crash a topic is what its last record says, and leases are ready',
 
 test('the record of an append under way holds its entries, the one after it too', () => {
   const world = new TopicWorld().append(2);
-  const staged = records.TopicRecord.decode(world.topic.snapshot([3, 4])[1]);
+  const staged = records.TopicRecord.decode(
+    world.topic.snapshot(
+      [3, 4].map((seq) => ({ seq, record: records.EntryRecord.fromPartial({}) })),
+    )[1],
+  );
   expect(staged).toMatchObject({ entries: 2, taken: [3, 2] });
   const plain = records.TopicRecord.decode(world.topic.snapshot()[1]);
   expect(plain).toMatchObject({ entries: 0, taken: [] });

@@ -1,15 +1,17 @@
 import { common, keeper, records } from '@malabar/contracts';
 import { Ends } from './ends.js';
 import { countedAttempts, ERROR_SUMMARY, isExhausted, recordOf } from './failure.js';
+import type { KeyWindow } from './key-lines.js';
 import { TIME_MAX_MS, topicKey } from './keys.js';
 import type { Entry, LaneScan } from './lane.js';
-import { Lanes } from './lanes.js';
+import { isKeyed, Lanes } from './lanes.js';
 import { acceptedAt, type Grant, type Holder, type Lease, type LeaseTable } from './lease.js';
 import { Leases } from './leases.js';
 import { Leasing } from './leasing.js';
 import type { Replaced } from './making-room.js';
 import type { Presence } from './node-rows.js';
 import type { RangeSet } from './range-set.js';
+import { RateLimit } from './rate.js';
 import { Reading, type ReadingState } from './reading.js';
 import { retryDelayMs, retryPolicy } from './retry-policy.js';
 import type { WriteBuffer } from './write-buffer.js';
@@ -30,7 +32,7 @@ export interface TopicCounts {
   discarded: number;
 }
 
-/** A job that must not be delivered in the log's order: it has a delay, a deadline, a priority or a node. */
+/** A job that must not be delivered in the log's order: it has a delay, a deadline, a priority, a node or a key. */
 export interface Special {
   seq: number;
   record: records.EntryRecord;
@@ -54,6 +56,7 @@ export class Topic {
   readonly #lanes: Lanes;
   readonly #leasing: Leasing;
   readonly #ends: Ends;
+  readonly #rate: RateLimit;
 
   constructor(
     readonly shard: number,
@@ -65,11 +68,23 @@ export class Topic {
     writes: WriteBuffer,
     /** Entries that are for one node only, by node. */
     nodes: ReadonlyMap<string, number> = new Map(),
+    keyWindow?: KeyWindow,
   ) {
     this.config = config;
     const reading = new Reading(record, tail, config.delayMs > 0);
     const isAppended = (seq: number): boolean => seq < reading.tail;
-    const lanes = new Lanes({ shard, topic: id, size: record.entries, nodes, writes, isAppended });
+    const lanes = new Lanes({
+      shard,
+      topic: id,
+      size: record.entries,
+      nodes,
+      lined: record.lined,
+      later: record.later,
+      writes,
+      policy: () => this.config.key,
+      keyWindow,
+      isAppended,
+    });
     const leases = new Leases(this, table);
     const expire = (entry: Entry, now: number): void => this.#expire(entry, now);
     this.#reading = reading;
@@ -77,6 +92,7 @@ export class Topic {
     this.leases = leases;
     this.#leasing = new Leasing({ reading, lanes, leases, expire });
     this.#ends = new Ends(this, record, writes);
+    this.#rate = new RateLimit(config.rate, record.rateUsedToMs);
   }
 
   get name(): string {
@@ -109,9 +125,26 @@ export class Topic {
     return this.active && this.#leasing.possible;
   }
 
-  /** Takes up to `max` ready deliveries for `holder`, the most urgent ones. */
+  /** Takes up to `max` ready deliveries for `holder`, the most urgent ones, as fast as the rate allows. */
   lease(holder: Holder, max: number, now: number, leaseMs = this.leaseMs): Grant[] {
-    return this.active ? this.#leasing.lease(holder, max, now, leaseMs) : [];
+    if (!this.active) return [];
+    if (!this.#rate.isSet) return this.#leasing.lease(holder, max, now, leaseMs);
+    const grants = this.#leasing.lease(holder, Math.min(max, this.#rate.room(now)), now, leaseMs);
+    const count = grants.reduce((sum, grant) => sum + grant.count, 0);
+    this.#rate.use(count, now);
+    // What is used of the rate outlives this process.
+    if (count > 0) this.dirty = true;
+    return grants;
+  }
+
+  /** When the rate lets the next delivery go; undefined if that is not what they wait for. */
+  roomAtMs(now: number): number | undefined {
+    return this.#rate.isSet && this.leasable ? this.#rate.roomAtMs(now) : undefined;
+  }
+
+  /** Whether all deliveries that are ready wait for others of their keys. */
+  get keysBusy(): boolean {
+    return this.active && this.counts().ready > 0 && this.#lanes.lined > 0 && !this.leasable;
   }
 
   // --- the ends of a lease ------------------------------------------------------------------------
@@ -271,7 +304,9 @@ export class Topic {
 
   /** Lets time pass for the lanes; returns the reads that they want. */
   advance(now: number): LaneScan[] {
+    const { later } = this.#lanes;
     const scans = this.#lanes.advance(now);
+    if (this.#lanes.later !== later) this.dirty = true;
     // One that rests would not tell whom it must.
     if (this.active) for (const entry of this.#lanes.takeEnded(now)) this.#expire(entry, now);
     return scans;
@@ -318,18 +353,29 @@ export class Topic {
   reconfigure(config: keeper.TopicConfig): void {
     this.config = config;
     this.#reading.delay(config.delayMs > 0);
+    this.#rate.change(config.rate);
+    this.#lanes.policyChanged();
   }
 
   /** The topic's record, with jobs that an append under way moves to lanes at once or replaces. */
   snapshot(
-    staged: readonly number[] = [],
+    staged: readonly Special[] = [],
     { held, unborn }: Replaced = NOTHING_REPLACED,
   ): [key: string, value: Uint8Array] {
     const { done, dead } = this.#ends;
-    const discarded = this.#ends.discarded + held.length + unborn.length;
-    const entries = this.#lanes.size + staged.length - held.length;
-    const reading = this.#reading.record([...staged, ...unborn]);
-    const record = records.TopicRecord.fromPartial({ ...reading, done, dead, discarded, entries });
+    const seqs = staged.map(({ seq }) => seq);
+    const lined = linedIn(staged) - linedIn(held);
+    const later = laterIn(staged) - laterIn(held);
+    const record = records.TopicRecord.fromPartial({
+      ...this.#reading.record([...seqs, ...unborn]),
+      done,
+      dead,
+      discarded: this.#ends.discarded + held.length + unborn.length,
+      entries: this.#lanes.size + staged.length - held.length,
+      lined: this.#lanes.lined + lined,
+      later: this.#lanes.later + later,
+      rateUsedToMs: this.#rate.usedToMs,
+    });
     return [topicKey(this.shard, this.id), records.TopicRecord.encode(record).finish()];
   }
 
@@ -400,3 +446,9 @@ export class Topic {
     return this.#lanes.inMemory;
   }
 }
+
+/** How many of these entries stand in the lines of their keys, and how many are to. */
+const linedIn = (entries: readonly Entry[]): number =>
+  entries.filter((entry) => isKeyed(entry) && entry.record.lined).length;
+const laterIn = (entries: readonly Entry[]): number =>
+  entries.filter((entry) => isKeyed(entry) && !entry.record.lined).length;

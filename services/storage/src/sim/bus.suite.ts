@@ -111,7 +111,7 @@ export class Bus {
   /** Set by the world: the name that a topic's number stands for. */
   topicName: (queue: string, id: number) => string | undefined = () => undefined;
 
-  protected newDelivery(job: ModelJob, topic: ModelTopic, late: boolean): ModelDelivery {
+  protected newDelivery(job: ModelJob, topic: ModelTopic, late: boolean, key = ''): ModelDelivery {
     const kept: Kept = {
       state: 'waiting',
       entry: false,
@@ -120,11 +120,13 @@ export class Bus {
       crashes: 0,
       forgivenAttempts: 0,
       forgivenCrashes: 0,
+      holds: false,
       replays: 0,
     };
     const delivery = {
       job,
       topic,
+      key,
       late,
       kept,
       durable: undefined,

@@ -16,6 +16,18 @@ const ENDS = [
   keeper.ResultStatus.DEAD,
   keeper.ResultStatus.DISCARDED,
 ];
+/** Mostly none. */
+const RATES = [
+  ...[undefined, undefined, undefined, undefined],
+  { limit: 2, perMs: 1_000, burst: 1 },
+  { limit: 7, perMs: 100, burst: 3 },
+];
+const KEYS = [
+  ...[undefined, undefined],
+  { concurrency: 1, from: '', strict: false },
+  { concurrency: 1, from: '', strict: true },
+  { concurrency: 2, from: '', strict: false },
+];
 /** The queue that is told what became of the deliveries of the others. */
 const TOLD = 'b';
 
@@ -49,6 +61,8 @@ function anyTopic(dice: Dice, queue: string, name: string): keeper.TopicConfig {
     start: dice.pick([NOW, BEGINNING]),
     paused: dice.chance(0.1),
     chunk: 1,
+    rate: dice.pick(RATES),
+    key: dice.pick(KEYS),
     result: queue === TOLD || dice.chance(0.5) ? undefined : anyResult(dice),
     retry: {
       attempts: dice.between(1, 4),
@@ -75,6 +89,8 @@ export function wholeConfig(): keeper.BusConfig {
       name,
       timeoutMs: 60_000,
       concurrency: 100,
+      rate: name === 'y' ? { limit: 50, perMs: 1_000, burst: 20 } : undefined,
+      key: name === 'z' ? undefined : { concurrency: 1, from: '', strict: name === 'x' },
       chunk: 1,
       start: NOW,
       result: queue === TOLD ? undefined : { queue: TOLD, of: ENDS },
@@ -104,6 +120,7 @@ export function anyOptions(dice: Dice, index: number, now: number): storage.JobO
     debounceMaxMs: debounceMs > 0 ? dice.pick([0, 0, 200, 5_000]) : 0,
     idempotencyWindowMs: dice.pick([0, 500, 30_000]),
     maxWaiting: set(0.1) ? dice.between(1, 5) : 0,
+    keys: set(0.6) ? [{ from: '', key: dice.pick(['u1', 'u2', 'u3', 'u4', 'u5', 'ключ']) }] : [],
     leaseMs: set(0.1) ? dice.pick([700, 40_000]) : 0,
     node,
     nodeWaitMs: node === '' ? 0 : dice.pick(node === 'n3' ? [1, 20_000] : [0, 1, 600, 20_000]),

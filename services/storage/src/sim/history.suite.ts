@@ -1,4 +1,4 @@
-import { common, storage } from '@malabar/contracts';
+import { storage } from '@malabar/contracts';
 import { checkQuiet } from './checks.suite.js';
 import { Dice } from './dice.suite.js';
 import { NODES, QUEUES, TOPICS, wholeConfig } from './documents.suite.js';
@@ -57,7 +57,7 @@ async function drain(world: World): Promise<void> {
     if (round > ROUNDS_MAX) throw new Wrong(`never delivered: ${waiting(world).join(', ')}`);
     await world.rest();
     world.check();
-    for (const stream of streams) sayDone(world, stream);
+    for (const stream of streams) world.done(stream);
     world.jump(nextMs(world));
   }
   for (const { id } of world.model.batches.all.values()) world.closeBatch(id);
@@ -77,16 +77,6 @@ function openLast(world: World, node: string): Stream {
     }
   world.life.store.delivery.handle(stream.session, request);
   return stream;
-}
-
-function sayDone(world: World, stream: Stream): void {
-  const request = storage.DeliverRequest.fromPartial({ dispatcher: stream.name });
-  for (const firstLeaseId of stream.held.splice(0)) {
-    const outcome = { leaseId: firstLeaseId, kind: common.OutcomeKind.DONE };
-    world.model.outcome(common.Outcome.fromPartial(outcome));
-    request.done.push({ firstLeaseId, count: 1 });
-  }
-  world.life.store.delivery.handle(stream.session, request);
 }
 
 /** Up to the next moment at which something falls due. */

@@ -115,6 +115,7 @@ export class Life {
       settleDelayMs: 5,
       cacheBytes: dice.pick([0, 60, 1_000_000]),
       layout: {
+        keyWindow: dice.pick([undefined, { keys: 4, entries: 2 }]),
         roll: sabotage.roll ?? ((parts) => rollRecords(parts, recordBytes)),
         stretchesMax: dice.pick([0, 2, 1_000]),
       },

@@ -3,6 +3,7 @@ import { jobId } from '@malabar/core';
 import { readU16, readU48, SURVIVOR_SEQ_AT } from '../core/keys.js';
 import type { WriteBatch } from '../engine.js';
 import { BatchModel } from './batch-model.suite.js';
+import { FlowRules } from './flow.suite.js';
 import { firstDueOf, Rows } from './rows.suite.js';
 import {
   bodiesOf,
@@ -62,6 +63,7 @@ export class Model extends Rows {
   /** Topics in which somebody insists on replays. */
   readonly forced = new Set<ModelTopic>();
   #sealed: Sealed | undefined;
+  readonly #flow = new FlowRules(this.view, this);
 
   // --- commits ------------------------------------------------------------------------------------
 
@@ -168,8 +170,9 @@ export class Model extends Rows {
     this.jobs.set(body, job);
     const sinceMs = options?.idempotencyKey ? this.remember(queue, job, options) : acceptedAtMs;
     for (const topic of topics) {
-      const delivery = this.newDelivery(job, topic, false);
-      if (options && isSpecial(options))
+      const key = options?.node === '' && topic.config.key ? (options.keys[0]?.key ?? '') : '';
+      const delivery = this.newDelivery(job, topic, false, key);
+      if (options && (isSpecial(options) || key !== ''))
         delivery.kept = {
           ...delivery.kept,
           entry: true,
@@ -255,6 +258,7 @@ export class Model extends Rows {
     if (node !== '' && lease.node !== node)
       this.fail(`${where} is for ${node}, but somebody of '${lease.node}' leases it`);
     if (node !== '') this.saw('jobs of one node leased');
+    this.#flow.granting(delivery);
     const dueAtMs = dueOf(delivery);
     const now = this.view.now();
     if (dueAtMs > now) this.fail(`${where} is leased ${dueAtMs - now} ms before its time`);
@@ -350,6 +354,7 @@ export class Model extends Rows {
       dueAtMs: this.view.now(),
       forgivenAttempts: attempts,
       forgivenCrashes: crashes,
+      holds: false,
       replays: replays + 1,
     });
   }
@@ -387,6 +392,7 @@ export class Model extends Rows {
   crash(): void {
     this.live = new Map();
     this.granted = new Map();
+    this.#flow.crash();
     this.ending.clear();
     this.configs = [];
     this.untold = [];
@@ -440,6 +446,7 @@ export class Model extends Rows {
       entry: true,
       attempts,
       crashes,
+      holds: !dead && this.#flow.holds(delivery),
       dueAtMs: now + (outcome.retryAfterMs || pauseMs(policy, counted)),
     });
   }

@@ -9,6 +9,7 @@ import type { Engine, WriteBatch } from '../engine.js';
 import type { Store } from '../store.js';
 import type { Dice } from './dice.suite.js';
 import { Disk } from './disk.suite.js';
+import { flowMutants } from './flow-mutants.suite.js';
 import type { World } from './world.suite.js';
 
 type Sabotage = ConstructorParameters<typeof World>[1];
@@ -438,4 +439,5 @@ export const mutants: Mutant[] = [
         },
     ),
   },
+  ...flowMutants,
 ];

@@ -4,6 +4,7 @@ import { discardDead } from '../discard-dead.js';
 import { replay } from '../replay.js';
 import { checkQuiet } from './checks.suite.js';
 import { anyConfig, anyOptions, NODES, QUEUES, TOPICS } from './documents.suite.js';
+import { takeTurns } from './flow-steps.suite.js';
 import type { Stream } from './life.suite.js';
 import type { World } from './world.suite.js';
 
@@ -34,6 +35,7 @@ const steps: Array<[weight: number, step: Step]> = [
   [2, reconfigure],
   [3, replayDead],
   [3, takeBack],
+  [1, takeTurns],
   [0.5, purge],
   [3, flush],
   [2, crash],

@@ -14,6 +14,8 @@ export interface Kept {
   crashes: number;
   forgivenAttempts: number;
   forgivenCrashes: number;
+  /** Others of its key wait for it to be tried again. */
+  holds: boolean;
   replays: number;
 }
 
@@ -32,6 +34,8 @@ export interface ModelLease {
 export interface ModelDelivery {
   job: ModelJob;
   topic: ModelTopic;
+  /** Its key in this topic; empty for none. */
+  key: string;
   /** The job was accepted before the topic came: all that was said with it is forgotten. */
   late: boolean;
   kept: Kept;
@@ -108,6 +112,8 @@ export interface StoreView {
   shardOf(queue: string): { id: number; trimmedTo: number } | undefined;
   inEffect(config: keeper.BusConfig): boolean;
   survives(shard: number, seq: number): boolean;
+  /** The store waits for its disk. */
+  isReading(): boolean;
   /** Since when nobody of a node is subscribed to a topic, at the earliest; undefined if somebody is. */
   awaySinceMs(node: string, queue: string, topic: string): number | undefined;
 }

@@ -4,7 +4,7 @@ import { abandonBatches, closeBatch, openBatch } from '../batches.js';
 import type { Dice } from './dice.suite.js';
 import { Disk } from './disk.suite.js';
 import { anyConfig } from './documents.suite.js';
-import { Life, type Sabotage } from './life.suite.js';
+import { Life, type Sabotage, type Stream } from './life.suite.js';
 import { Model } from './model.suite.js';
 import { settle, type Time } from './schedule.suite.js';
 
@@ -36,6 +36,7 @@ export class World {
         const [first] = config.queues;
         return first !== undefined && this.life.store.shards.get(first.name)?.config === first;
       },
+      isReading: () => this.life.schedule.size > 0,
       survives: (shard, seq) => this.disk.survives(shard, seq),
       awaySinceMs: (...place) => this.life.awaySinceMs(...place),
     });
@@ -295,6 +296,17 @@ export class World {
       if (!life.zombie && model.durableChanges < changes)
         model.fail('a flush has ended before everything was on the disk');
     });
+  }
+
+  /** A dispatcher says yes to all that it has. */
+  done(stream: Stream): void {
+    const request = storage.DeliverRequest.fromPartial({ dispatcher: stream.name });
+    for (const firstLeaseId of stream.held.splice(0)) {
+      const outcome = { leaseId: firstLeaseId, kind: common.OutcomeKind.DONE };
+      this.model.outcome(common.Outcome.fromPartial(outcome));
+      request.done.push({ firstLeaseId, count: 1 });
+    }
+    this.life.store.delivery.handle(stream.session, request);
   }
 
   /** Settles as a fetching consumer or an operator does, and compares what counted. */
