@@ -15,7 +15,12 @@ import { type Bus, startBus } from '../harness/bus.js';
 
 const sources = fileURLToPath(new URL('./go/', import.meta.url));
 const protos = fileURLToPath(new URL('../../proto/', import.meta.url));
-const CONTRACTS = ['common/v1/job', 'ingest/v1/ingest', 'dispatcher/v1/dispatcher'];
+const CONTRACTS = [
+  'common/v1/job',
+  'common/v1/batch',
+  'ingest/v1/ingest',
+  'dispatcher/v1/dispatcher',
+];
 const requirements = [
   await packages.golang(),
   await packages.golangGrpc(),
