@@ -19,7 +19,7 @@ export { memoryStore } from './idempotent/memory-store.js';
 export { redisStore } from './idempotent/redis-store.js';
 export type { Store } from './idempotent/store.js';
 export type { Log } from './log.js';
-export type { Batch, BatchNext, BatchOptions, BatchStatus } from './publish/batch.js';
+export type { Batch, BatchNext, BatchOptions, BatchStatus } from './publish/batch-options.js';
 export type { EventToPublish, Published, PublishOptions } from './publish/options.js';
 export { PublishAllError, type Refusal } from './publish/publish-all-error.js';
 export type { ResultOptions, RetryOptions, TaskOptions } from './tasks/options.js';

@@ -1,6 +1,7 @@
 import { batches } from '@malabar/contracts';
 import { expect, test } from 'vitest';
-import { type BatchOptions, batchRequest } from './batch.js';
+import { batchRequest } from './batch.js';
+import type { BatchOptions } from './batch-options.js';
 
 test('the event that follows has an envelope, or with no parameters gets the totals', () => {
   const next = { event: 'done', params: { n: 1 }, headers: { user: '7' } };
