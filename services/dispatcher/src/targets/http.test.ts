@@ -103,7 +103,8 @@ async function startHarness(form: 'raw' | 'form'): Promise<TargetHarness> {
     received.push(form === 'raw' ? body : (jobs[0]?.content ?? ''), String(topic));
     behave(form, topic as Behaviour, response);
   };
-  let { server, url } = await listen(handler);
+  // A port that nobody gets by chance while it is closed.
+  let { server, url } = await listen(handler, await freePort());
   const nobody = `http://127.0.0.1:${await freePort()}/`;
   return {
     target: () => targetOf(url, { format }),
