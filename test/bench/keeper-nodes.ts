@@ -34,10 +34,11 @@ export async function startKeeperNodes(address: string, count: number): Promise<
 }
 
 async function startNodes(address: string, first: number, count: number): Promise<ChildProcess> {
-  // The libraries as they were built: tsx would wrap every closure of the sources. And room for what
-  // hundreds of nodes leave behind at once, which alone in its process each would not notice.
-  const room = ['--min-semi-space-size=64', '--max-semi-space-size=64'];
-  const execArgv = ['--import', 'tsx', ...room];
+  // The libraries as they were built: tsx would wrap every closure of the sources. And memory for what
+  // hundreds of nodes leave behind, collected between two changes: alone in its process a node has
+  // next to nothing to collect, and here each would stop for all others.
+  const memory = ['--min-semi-space-size=64', '--max-semi-space-size=64', '--expose-gc'];
+  const execArgv = ['--import', 'tsx', ...memory];
   const child = fork(WORKER, [address, String(first), String(count)], { execArgv });
   await Promise.race([
     once(child, 'message'),
