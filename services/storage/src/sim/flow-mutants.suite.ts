@@ -1,43 +1,14 @@
-import { records } from '@malabar/contracts';
 import { KeyLines } from '../core/key-lines.js';
 import { RateLimit } from '../core/rate.js';
 import { Topic } from '../core/topic.js';
-import type { Engine, WriteBatch } from '../engine.js';
-import type { Mutant } from './mutants.suite.js';
-
-/** Replaces a method of a class; the way back restores it. */
-function replacing<T extends object, K extends keyof T>(
-  prototype: T,
-  method: K,
-  replace: (original: T[K]) => T[K],
-): () => () => void {
-  return () => {
-    const original = prototype[method];
-    prototype[method] = replace(original);
-    return () => {
-      prototype[method] = original;
-    };
-  };
-}
-
-/** An engine of which something else is asked, or another answer is given. */
-const engineWith = (change: (engine: Engine) => Partial<Engine>): Mutant['sabotage'] => ({
-  engine: (engine) => ({
-    open: () => engine.open(),
-    get: (key) => engine.get(key),
-    scan: (range) => engine.scan(range),
-    readLog: (shard, seq) => engine.readLog(shard, seq),
-    nextLog: (shard, seq) => engine.nextLog(shard, seq),
-    close: () => engine.close(),
-    commit: (batch) => engine.commit(batch),
-    ...change(engine),
-  }),
-});
-
-const committing = (change: (state: WriteBatch['state']) => WriteBatch['state']) =>
-  engineWith((engine) => ({
-    commit: (batch) => engine.commit({ ...batch, state: change(batch.state) }),
-  }));
+import {
+  changingState,
+  changingTopics,
+  engineWith,
+  keepingRows,
+  type Mutant,
+  replacing,
+} from './sabotage.suite.js';
 
 /** Stores that go wrong with rates and keys. */
 export const flowMutants: Mutant[] = [
@@ -93,7 +64,7 @@ export const flowMutants: Mutant[] = [
   },
   {
     name: 'it forgets at its start which lines wait',
-    sabotage: committing(
+    sabotage: changingState(
       (state) =>
         new Map([...state].filter(([key, value]) => key[0] !== 'G' || value?.length !== 0)),
     ),
@@ -115,26 +86,11 @@ export const flowMutants: Mutant[] = [
   },
   {
     name: 'it forgets at its start that there are lines',
-    sabotage: committing((state) => {
-      const changed = new Map(state);
-      for (const [key, value] of changed)
-        if (key[0] === 'T' && value) {
-          const record = { ...records.TopicRecord.decode(value), lined: 0 };
-          changed.set(key, records.TopicRecord.encode(record).finish());
-        }
-      return changed;
-    }),
+    sabotage: changingTopics((record) => ({ ...record, lined: 0 })),
   },
   {
     name: 'what joins its line stays where it waited',
-    sabotage: {
-      store: ({ writes }) => {
-        const remove = writes.delete.bind(writes);
-        writes.delete = (key) => {
-          if (key[0] !== 'H') remove(key);
-        };
-      },
-    },
+    sabotage: keepingRows('H'),
   },
   {
     name: 'what has expired in a line waits for somebody who asks',

@@ -10,18 +10,16 @@ import type { Store } from '../store.js';
 import type { Dice } from './dice.suite.js';
 import { Disk } from './disk.suite.js';
 import { flowMutants } from './flow-mutants.suite.js';
-import type { World } from './world.suite.js';
-
-type Sabotage = ConstructorParameters<typeof World>[1];
-
-/** A store with one fault that must not stay unnoticed. */
-export interface Mutant {
-  /** What it does wrong. */
-  name: string;
-  sabotage?: Sabotage;
-  /** Changes what all stores share; returns the way back. */
-  arm?: () => () => void;
-}
+import {
+  changingState,
+  changingTopics,
+  committing,
+  keepingRows,
+  type Mutant,
+  passOn,
+  replacing,
+  type Sabotage,
+} from './sabotage.suite.js';
 
 /** Says yes to a commit that a crash takes back. */
 class ForgetfulDisk extends Disk {
@@ -46,29 +44,11 @@ class OpenDisk extends Disk {
   }
 }
 
-/** An engine that does something else with what it is to commit. */
-function committing(commit: (batch: WriteBatch, engine: Engine) => Promise<void>): Sabotage {
-  return {
-    engine: (engine) => ({ ...passOn(engine), commit: (batch) => commit(batch, engine) }),
-  };
-}
-
-const passOn = (engine: Engine): Engine => ({
-  open: () => engine.open(),
-  get: (key) => engine.get(key),
-  scan: (range) => engine.scan(range),
-  readLog: (shard, seq) => engine.readLog(shard, seq),
-  nextLog: (shard, seq) => engine.nextLog(shard, seq),
-  close: () => engine.close(),
-  commit: (batch) => engine.commit(batch),
-});
-
 /** An engine that commits all but the puts of some letter. */
 function withoutPuts(letter: string): Sabotage {
-  return committing((batch, engine) => {
-    const kept = [...batch.state].filter(([key, value]) => key[0] !== letter || !value);
-    return engine.commit({ ...batch, state: new Map(kept) });
-  });
+  return changingState(
+    (state) => new Map([...state].filter(([key, value]) => key[0] !== letter || !value)),
+  );
 }
 
 /** Resolves at once; commits of the same engine still go one after the other. */
@@ -77,33 +57,6 @@ function answersEarly(): Sabotage {
   return committing(async (batch, engine) => {
     last = last.then(() => engine.commit(batch)).catch(() => undefined);
   });
-}
-
-function changingTopics(change: (record: records.TopicRecord) => records.TopicRecord): Sabotage {
-  return committing((batch, engine) => {
-    const state = new Map(batch.state);
-    for (const [key, value] of state)
-      if (key[0] === 'T' && value) {
-        const record = change(records.TopicRecord.decode(value));
-        state.set(key, records.TopicRecord.encode(record).finish());
-      }
-    return engine.commit({ ...batch, state });
-  });
-}
-
-/** What all stores share, with one method of it replaced. */
-function replacing<T extends object, K extends keyof T>(
-  prototype: T,
-  method: K,
-  replace: (original: T[K]) => T[K],
-): () => () => void {
-  return () => {
-    const original = prototype[method];
-    prototype[method] = replace(original);
-    return () => {
-      prototype[method] = original;
-    };
-  };
 }
 
 /** Lets an outcome count for whoever works on the delivery now. */
@@ -270,14 +223,7 @@ export const mutants: Mutant[] = [
   { name: 'it lets a former owner write', sabotage: { disk: () => new OpenDisk() } },
   {
     name: 'it forgets to take an ended delivery out of its lane',
-    sabotage: {
-      store: ({ writes }) => {
-        const remove = writes.delete.bind(writes);
-        writes.delete = (key) => {
-          if (key[0] !== 'L') remove(key);
-        };
-      },
-    },
+    sabotage: keepingRows('L'),
   },
   {
     name: 'it forgets in the record of a topic what the same commit appends',
