@@ -12,6 +12,7 @@ export {
 } from './errors.js';
 export { frameBody, frameOffsets, joinFrames, varintLength, writeVarint } from './frames.js';
 export { type JobLocation, jobId, parseJobId } from './job-id.js';
+export { KeepAlive } from './keep-alive.js';
 export {
   formatListenAddress,
   isLoopback,

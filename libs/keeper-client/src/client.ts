@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type Clock, systemClock } from '@malabar/core';
+import { type Clock, KeepAlive, systemClock } from '@malabar/core';
 import type { TlsOptions, Token } from '@malabar/rpc';
 import { ConfigClient } from './config/config-client.js';
 import type { SnapshotKey } from './config/snapshot.js';
@@ -37,9 +37,6 @@ export interface KeeperClientOptions {
   clock?: Clock;
   random?: () => number;
 }
-
-/** The longest time that a timer takes. */
-const FAR_MS = 2 ** 31 - 1;
 
 /** A program's way to the keeper. */
 export interface KeeperClient {
@@ -86,7 +83,8 @@ export function openKeeperClient(options: KeeperClientOptions): KeeperClient {
     log,
   });
   const election = new ElectionClient({ client: services.election, clock, random, log });
-  const awake = setInterval(() => {}, FAR_MS);
+  const keepAlive = new KeepAlive();
+  keepAlive.hold();
   return {
     config,
     discovery,
@@ -95,7 +93,7 @@ export function openKeeperClient(options: KeeperClientOptions): KeeperClient {
     async close() {
       await Promise.all([election.close(), discovery.close(), config.close()]);
       remote?.close();
-      clearInterval(awake);
+      keepAlive.release();
     },
   };
 }

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { ingest } from '@malabar/contracts';
-import type { Clock } from '@malabar/core';
+import { type Clock, KeepAlive } from '@malabar/core';
 import type { Client } from '@malabar/rpc';
 import { PublishError } from '../errors.js';
-import { KeepAlive } from '../keep-alive.js';
 import type { Log } from '../log.js';
 import { Entry } from './entry.js';
 import { type Outgoing, outgoing } from './event.js';

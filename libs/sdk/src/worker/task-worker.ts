@@ -1,9 +1,8 @@
 import { hostname } from 'node:os';
-import { type BusError, type Clock, reconnectDelayMs, sleep } from '@malabar/core';
+import { type BusError, type Clock, KeepAlive, reconnectDelayMs, sleep } from '@malabar/core';
 import { milliseconds } from '../duration.js';
 import { MalabarError, RegistrationError, toMalabarError } from '../errors.js';
 import { idempotent } from '../idempotent/idempotent.js';
-import { KeepAlive } from '../keep-alive.js';
 import type { Log } from '../log.js';
 import { checkOptions } from '../names.js';
 import type { Services } from '../services.js';

@@ -1,3 +1,4 @@
+/** The longest time that a timer takes. */
 const FOREVER_MS = 2 ** 31 - 1;
 
 /** Keeps the process alive while somebody holds it: timers and sockets of ours alone do not. */
