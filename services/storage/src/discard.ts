@@ -2,7 +2,7 @@ import { records, type storage } from '@malabar/contracts';
 import { BusError } from '@malabar/core';
 import type { Browser } from './browse.js';
 import { entryKey } from './core/keys.js';
-import { placeOf } from './core/placement.js';
+import { isSameRecord, placeOf } from './core/placement.js';
 import type { Topic } from './core/topic.js';
 import type { Store } from './store.js';
 
@@ -78,29 +78,20 @@ async function tryWithdraw(
   const dueKey = where && placeOf(shard, id, seq, where);
   const keys = [whereKey, entryKey('D', shard, id, seq), dueKey ?? whereKey];
   let became: Became | 'changed' = 'ended';
-  await store.scanAtOnce(
-    keys.map((key) => ({ start: key, end: `${key}\0` })),
-    (found) => {
-      const [stands, dead, entry] = found.map(([record]) => record?.[1]);
-      const state = topic.stateInMemory(seq);
-      if (state === 'leased') became = 'leased';
-      else if (state === 'ready' || state === 'unmatured') became = 'discarded';
-      else if (stands !== undefined) became = isSame(stands, where) ? 'discarded' : 'changed';
-      else if (dead !== undefined) became = 'discarded';
-      if (became !== 'discarded' || (only === 'dead' && dead === undefined)) {
-        if (became === 'discarded') became = 'ended';
-        return;
-      }
-      if (dead !== undefined && topic.replaying)
-        throw new BusError('BUSY', `dead jobs of topic '${topic.name}' are being replayed`);
-      const record = stands && entry && records.EntryRecord.decode(entry);
-      const grave = dead && records.EntryRecord.decode(dead);
-      topic.withdraw(seq, { entry: record, dead: grave }, reason, now);
-      store.committer.dirty();
-    },
-  );
+  await store.getAtOnce(keys, ([stands, dead, entry]) => {
+    const state = topic.stateInMemory(seq);
+    if (state === 'leased') became = 'leased';
+    else if (state === 'ready' || state === 'unmatured') became = 'discarded';
+    else if (stands !== undefined) became = isSameRecord(stands, where) ? 'discarded' : 'changed';
+    else if (dead !== undefined) became = 'discarded';
+    if (became === 'discarded' && only === 'dead' && dead === undefined) became = 'ended';
+    if (became !== 'discarded') return;
+    if (dead !== undefined && topic.replaying)
+      throw new BusError('BUSY', `dead jobs of topic '${topic.name}' are being replayed`);
+    const record = stands && entry && records.EntryRecord.decode(entry);
+    const grave = dead && records.EntryRecord.decode(dead);
+    topic.withdraw(seq, { entry: record, dead: grave }, reason, now);
+    store.committer.dirty();
+  });
   return became;
 }
-
-const isSame = (one: Uint8Array, other: Uint8Array | undefined): boolean =>
-  other !== undefined && Buffer.compare(one, other) === 0;

@@ -1,9 +1,8 @@
 import { records } from '@malabar/contracts';
 import { entryKey } from './core/keys.js';
 import type { Entry } from './core/lane.js';
-
 import type { Held } from './core/making-room.js';
-import { placeOf } from './core/placement.js';
+import { isSameRecord, placeOf } from './core/placement.js';
 import type { Shard } from './core/shard.js';
 import type { Topic } from './core/topic.js';
 import type { Store } from './store.js';
@@ -28,10 +27,9 @@ export async function holdWaiting(
   shard: Shard,
   holder: records.KeyRecord,
 ): Promise<Held | undefined> {
-  const topics = [...shard.topics.values()].filter((one) => one.detachedAt === undefined);
   if (holder.expiresAtMs <= store.options.clock.now()) return undefined;
   for (let tries = 0; tries < TRIES; tries++) {
-    const held = await tryToHold(store, topics, holder);
+    const held = await tryToHold(store, shard.attached, holder);
     if (held !== 'changed') return held;
   }
   // It is on the move all the time, so it is being worked on.
@@ -57,18 +55,14 @@ async function tryToHold(
     ];
   });
   let held: Held | undefined | 'changed';
-  await store.scanAtOnce(
-    keys.map((key) => ({ start: key, end: `${key}\0` })),
-    (pages) => {
-      const records = pages.map(([record]) => record?.[1]);
-      const found = topics.map((topic, i) =>
-        look(topic, seq, [wheres[i], ...records.slice(3 * i, 3 * i + 3)]),
-      );
-      if (found.some(({ state }) => state === 'changed')) held = 'changed';
-      else if (!found.some(({ state }) => state === 'begun'))
-        held = hold(store, topics, found, { seq, acceptedAtMs });
-    },
-  );
+  await store.getAtOnce(keys, (records) => {
+    const found = topics.map((topic, i) =>
+      look(topic, seq, [wheres[i], ...records.slice(3 * i, 3 * i + 3)]),
+    );
+    if (found.some(({ state }) => state === 'changed')) held = 'changed';
+    else if (!found.some(({ state }) => state === 'begun'))
+      held = hold(store, topics, found, { seq, acceptedAtMs });
+  });
   return held;
 }
 
@@ -82,8 +76,7 @@ function look(
   if (memory === 'leased') return { state: 'begun' };
   if (memory !== 'taken') return { state: 'fresh' };
   if (stands !== undefined) {
-    const isSame = where !== undefined && Buffer.compare(stands, where) === 0;
-    if (!isSame || due === undefined) return { state: 'changed' };
+    if (!isSameRecord(stands, where) || due === undefined) return { state: 'changed' };
     const record = records.EntryRecord.decode(due);
     return record.attempts > 0 ? { state: 'begun' } : { state: 'entry', entry: { seq, record } };
   }

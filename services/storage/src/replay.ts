@@ -96,12 +96,8 @@ const plural = (times: number): string => (times === 1 ? 'once' : `${times} time
 export async function* everyDead(store: Store, topic: Topic): AsyncGenerator<Dead[]> {
   const startedAtMs = store.options.clock.now();
   const prefix = topicPrefix('D', topic.shard, topic.id);
-  let start: string | undefined = prefix;
-  while (start !== undefined) {
-    const page = await store.scan({ start, end: after(prefix), limit: BATCH });
-    start = page.next;
-    yield page.records
+  for await (const page of store.pages(prefix, after(prefix), BATCH))
+    yield page
       .map(([key, value]): Dead => [readU48(key, ENTRY_SEQ_AT), records.EntryRecord.decode(value)])
       .filter(([, record]) => record.sinceMs <= startedAtMs);
-  }
 }

@@ -217,15 +217,29 @@ export class Store {
     use(found.map((page, i) => (overlays[i] as (typeof overlays)[number])(page).records));
   }
 
+  /** The same for single records; undefined for one that is not there. */
+  getAtOnce(
+    keys: readonly string[],
+    use: (found: Array<Uint8Array | undefined>) => void,
+  ): Promise<void> {
+    const stretches = keys.map((key) => ({ start: key, end: `${key}\0` }));
+    return this.scanAtOnce(stretches, (found) => use(found.map(([record]) => record?.[1])));
+  }
+
+  /** The records of a stretch of any length, page by page. */
+  async *pages(start: string, end: string, limit = 1000): AsyncGenerator<Page['records']> {
+    let from: string | undefined = start;
+    while (from !== undefined) {
+      const page: Page = await this.scan({ start: from, end, limit });
+      from = page.next;
+      yield page.records;
+    }
+  }
+
   /** All records of a stretch that is known to be short. */
   async scanAll(start: string, end: string): Promise<Page['records']> {
     const all: Page['records'] = [];
-    let from: string | undefined = start;
-    while (from !== undefined) {
-      const page: Page = await this.scan({ start: from, end, limit: 1000 });
-      all.push(...page.records);
-      from = page.next;
-    }
+    for await (const page of this.pages(start, end)) all.push(...page);
     return all;
   }
 
@@ -313,12 +327,8 @@ export class Store {
   async #nodesOf(shard: number, topic: number): Promise<Map<string, number>> {
     const counts = new Map<string, number>();
     const prefix = topicPrefix('N', shard, topic);
-    let start: string | undefined = prefix;
-    while (start !== undefined) {
-      const page: Page = await this.scan({ start, end: after(prefix), limit: 1000 });
-      for (const [key] of page.records) counts.set(nodeIn(key), (counts.get(nodeIn(key)) ?? 0) + 1);
-      start = page.next;
-    }
+    for await (const page of this.pages(prefix, after(prefix)))
+      for (const [key] of page) counts.set(nodeIn(key), (counts.get(nodeIn(key)) ?? 0) + 1);
     return counts;
   }
 

@@ -172,16 +172,12 @@ export class Trimmer {
     const page = await this.store.scan({ start: prefix, end: prefix + u48(now + 1), limit: SWEEP });
     for (const [key] of page.records) {
       const holderKey = `K${u16(shard.id)}${key.slice(EXPIRY_NAME_AT)}`;
-      await this.store.scanAtOnce(
-        [{ start: holderKey, end: `${holderKey}\0` }],
-        ([holder = []]) => {
-          this.store.writes.delete(key);
-          // The key may have been taken again since, with a later end.
-          for (const [, bytes] of holder)
-            if (records.KeyRecord.decode(bytes).expiresAtMs <= now)
-              this.store.writes.delete(holderKey);
-        },
-      );
+      await this.store.getAtOnce([holderKey], ([holder]) => {
+        this.store.writes.delete(key);
+        // The key may have been taken again since, with a later end.
+        if (holder && records.KeyRecord.decode(holder).expiresAtMs <= now)
+          this.store.writes.delete(holderKey);
+      });
     }
   }
 }

@@ -5,7 +5,7 @@ import { lanePrefix } from './keys.js';
 import { type Entry, Lane, type LaneScan } from './lane.js';
 import { LaneRow } from './lane-row.js';
 import { NodeRows } from './node-rows.js';
-import { scheduleKeys, scheduleWrites } from './placement.js';
+import { isKeyed, scheduleKeys, scheduleWrites } from './placement.js';
 import type { WriteBuffer } from './write-buffer.js';
 
 export interface LanesOptions {
@@ -251,9 +251,6 @@ export class Lanes {
 }
 
 const NONE: readonly LaneRow[] = [];
-
-/** One for a single node is not limited by its key: it cannot stand in two lines. */
-export const isKeyed = ({ record: { key, node } }: Entry): boolean => key !== '' && node === '';
 
 /** Whether the first of two lanes has the entry that came due earlier. */
 function isBefore(one: Entry | undefined, other: Entry | undefined): boolean {

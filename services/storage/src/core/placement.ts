@@ -17,11 +17,14 @@ const LATER = 0x40;
 const LINED = 0x80;
 const PRIORITY = 0x0f;
 
+/** One for a single node is not limited by its key: it cannot stand in two lines. */
+export const isKeyed = ({ record: { key, node } }: Entry): boolean => key !== '' && node === '';
+
 /** Where an entry lies: in a lane (that of its node, if it has one), or by its key. */
-function placeKey(shard: number, topic: number, { seq, record }: Entry): Key {
+function placeKey(shard: number, topic: number, entry: Entry): Key {
+  const { seq, record } = entry;
   const { priority, dueAtMs, node, key, lined } = record;
-  if (node !== '' || key === '')
-    return dueKey(lanePrefix(shard, topic, priority, node), dueAtMs, seq);
+  if (!isKeyed(entry)) return dueKey(lanePrefix(shard, topic, priority, node), dueAtMs, seq);
   return lined
     ? lineKey(linePrefix(shard, topic, key), priority, seq)
     : dueKey(laterPrefix(shard, topic), dueAtMs, seq);
@@ -36,10 +39,10 @@ export function scheduleWrites(
 ): Array<[key: Key, value: Uint8Array]> {
   const { seq, record } = entry;
   const { priority, dueAtMs, node, key, lined } = record;
-  const isKeyed = node === '' && key !== '';
-  const kind = isKeyed ? (lined ? LINED : LATER) : 0;
+  const keyed = isKeyed(entry);
+  const kind = keyed ? (lined ? LINED : LATER) : 0;
   const at = Buffer.from(String.fromCharCode(kind | priority) + u48(dueAtMs), 'latin1');
-  const name = isKeyed ? key : node;
+  const name = keyed ? key : node;
   const where = name === '' ? at : Buffer.concat([at, Buffer.from(name, 'utf8')]);
   return [
     [placeKey(shard, topic, entry), encoder.encode(records.EntryRecord, record)],
@@ -52,6 +55,10 @@ export const scheduleKeys = (shard: number, topic: number, entry: Entry): [Key, 
   placeKey(shard, topic, entry),
   entryKey('S', shard, topic, entry.seq),
 ];
+
+/** Whether a record that says where a delivery lies is still the one that was read before. */
+export const isSameRecord = (now: Uint8Array, before: Uint8Array | undefined): boolean =>
+  before !== undefined && Buffer.compare(now, before) === 0;
 
 /** Where a scheduled delivery lies, by the record that says it. */
 export function placeOf(shard: number, topic: number, seq: number, where: Uint8Array): Key {

@@ -109,6 +109,11 @@ export class Shard {
     return topic;
   }
 
+  /** The topics that are configured: what is appended now is for them. */
+  get attached(): Topic[] {
+    return [...this.topics.values()].filter((topic) => topic.detachedAt === undefined);
+  }
+
   /** Takes over new settings: topics come, change and go without touching their neighbours. */
   configure(config: keeper.QueueConfig): void {
     this.config = config;
@@ -121,8 +126,7 @@ export class Shard {
       }
     }
     const names = new Set(config.topics.map((topic) => topic.name));
-    for (const topic of this.topics.values())
-      if (!names.has(topic.name) && topic.detachedAt === undefined) topic.detach();
+    for (const topic of this.attached) if (!names.has(topic.name)) topic.detach();
     this.save();
   }
 
@@ -130,7 +134,7 @@ export class Shard {
   detach(): void {
     if (this.config === undefined) return;
     this.config = undefined;
-    for (const topic of this.topics.values()) if (topic.detachedAt === undefined) topic.detach();
+    for (const topic of this.attached) topic.detach();
     this.save();
   }
 
@@ -224,6 +228,8 @@ class Stage {
   readonly growths = new Map<string, BatchGrowth>();
   readonly room: MakingRoom;
   readonly #encoder = new Encoder();
+  /** Whom the jobs are for. */
+  readonly #topics: readonly Topic[];
   readonly #keys: Map<string, records.KeyRecord>;
   readonly #held: Keys['held'];
   tail: number;
@@ -238,6 +244,7 @@ class Stage {
     this.#held = held;
     this.room = new MakingRoom(state, this.growths);
     this.tail = shard.tail;
+    this.#topics = shard.attached;
   }
 
   /** Adds what may be added of a request; returns the exceptions. Throws if nothing may. */
@@ -263,8 +270,7 @@ class Stage {
   #room(waitingMax: number): number {
     if (waitingMax === 0) return Number.POSITIVE_INFINITY;
     let waiting = 0;
-    for (const topic of this.shard.topics.values())
-      if (topic.detachedAt === undefined) waiting = Math.max(waiting, topic.waiting);
+    for (const topic of this.#topics) waiting = Math.max(waiting, topic.waiting);
     return waitingMax - waiting - (this.tail - this.shard.tail) + this.room.count;
   }
 
@@ -337,8 +343,7 @@ class Stage {
     const why = `job ${this.shard.idOf(now, this.tail)} took its place`;
     const held = this.#held.get(key);
     if (holder.seq >= this.shard.tail) {
-      const topics = [...this.shard.topics.values()].filter((one) => one.detachedAt === undefined);
-      this.room.ofStaged(holder.seq, topics, this.specials, { why, now });
+      this.room.ofStaged(holder.seq, this.#topics, this.specials, { why, now });
     } else if (held?.seq === holder.seq) this.room.ofHeld(held, why, now);
     else return undefined;
     return holder.sinceMs || holder.acceptedAtMs;
@@ -377,11 +382,10 @@ class Stage {
   #special(options: storage.JobOptions, sinceMs: number): void {
     const everywhere = isSpecial(options);
     if (!everywhere && options.keys.length === 0) return;
-    const topics = [...this.shard.topics.values()].filter((one) => one.detachedAt === undefined);
-    for (const topic of topics)
+    for (const topic of this.#topics)
       if (everywhere || keyIn(options, topic.config) !== '')
         this.#leaveLog(topic, this.tail, options, sinceMs);
-    grow(this.growths, options.batch, { jobs: 1, deliveries: topics.length });
+    grow(this.growths, options.batch, { jobs: 1, deliveries: this.#topics.length });
   }
 
   /** `sinceMs`: when the first job of its row was accepted. */

@@ -4,12 +4,13 @@ import { countedAttempts, ERROR_SUMMARY, isExhausted, recordOf } from './failure
 import type { KeyWindow } from './key-lines.js';
 import { TIME_MAX_MS, topicKey } from './keys.js';
 import type { Entry, LaneScan } from './lane.js';
-import { isKeyed, Lanes } from './lanes.js';
+import { Lanes } from './lanes.js';
 import { acceptedAt, type Grant, type Holder, type Lease, type LeaseTable } from './lease.js';
 import { Leases } from './leases.js';
 import { Leasing } from './leasing.js';
 import type { Replaced } from './making-room.js';
 import type { Presence } from './node-rows.js';
+import { isKeyed } from './placement.js';
 import type { RangeSet } from './range-set.js';
 import { RateLimit } from './rate.js';
 import { Reading, type ReadingState } from './reading.js';
