@@ -1,21 +1,12 @@
-import type { common, ingest, keeper } from '@malabar/contracts';
+import type { ingest, keeper } from '@malabar/contracts';
 import { type BusError, type Clock, fromFault, parseJobId, toBusError } from '@malabar/core';
-import { nominalAfter, type Schedule } from '@malabar/schedule';
 import type { Outgoing } from './core/record.js';
 import type { Arrival, Report } from './core/runs.js';
-import { jobOfSkip, jobsOfFire } from './fire-job.js';
 import type { Schedules } from './leader.js';
 import type { SchedulerMetrics } from './metrics.js';
+import { type Bundle, Packing, type Parcel, type ParcelBatch, type Pushed } from './packing.js';
 import { isForGood, type Patience } from './patience.js';
 import type { Submitter } from './submitter.js';
-
-const DAY_MS = 86_400_000;
-const WINDOW_MS = 7 * DAY_MS;
-/** Seconds make many keys, and what a leader leaves unsaid is never older than ten of them. */
-const WINDOW_SHORT_MS = DAY_MS;
-const OFTEN_MS = 60_000;
-/** Bodies and headers of one push: together they must fit into a request, however many fire at once. */
-const PUSH_BYTES_MAX = 4 * 1024 * 1024;
 
 /** The nodes that are there for a fire. */
 export interface Placed {
@@ -43,38 +34,12 @@ export interface OutboxOptions {
   nodesFor(broadcast: keeper.Broadcast, queue: string): Promise<string[]>;
 }
 
-type Pushed = Outgoing & { kind: 'fire' | 'skipped' };
-
-/** A job on its way, and for which decision. */
-interface Parcel {
-  outgoing: Pushed;
-  job: common.Job;
-}
-
-/** What is known of the jobs of one decision. */
-interface Bundle {
-  arrivals: Array<{ node: string } & Arrival>;
-  lateMs: number;
-  isNew: boolean;
-}
-
 /** What became of one job. */
 interface Arrived extends Arrival {
   /** From its due time until it was safe. */
   lateMs: number;
   /** It was not there before. */
   isNew: boolean;
-}
-
-/** Jobs for one queue. */
-interface ParcelBatch {
-  queue: string;
-  windowMs: number;
-  isNew: boolean;
-  parcels: Parcel[];
-  bytes: number;
-  /** Of all batches that are sent together: the jobs of one decision may be in several. */
-  bundles: Map<Outgoing, Bundle>;
 }
 
 export interface SendOptions {
@@ -94,38 +59,15 @@ export class Outbox {
    * a job with its key is not its own.
    */
   send({ outgoing, schedules, isNew, onSent, onPlaced }: SendOptions): void {
-    const batches: ParcelBatch[] = [];
-    const open = new Map<string, ParcelBatch>();
-    const bundles = new Map<Outgoing, Bundle>();
+    const packing = new Packing(isNew);
     for (const one of outgoing) {
       const found = schedules.get(one.schedule);
       if (found === undefined) continue;
-      const { config, schedule } = found;
-      if (one.kind === 'replace') {
-        void this.#replace(one, config, onSent);
-        continue;
-      }
-      if (one.kind === 'place') {
-        void this.#place(one, config, onPlaced);
-        continue;
-      }
-      const jobs = one.kind === 'fire' ? jobsOfFire(one, config) : [jobOfSkip(one, config)];
-      const queue = config.job?.queue ?? '';
-      const windowMs = windowOf(schedule, one.nominalMs);
-      const key = `${windowMs} ${queue}`;
-      for (const job of jobs) {
-        const bytes = bytesOf(job);
-        let batch = open.get(key);
-        if (batch === undefined || batch.bytes + bytes > PUSH_BYTES_MAX) {
-          batch = { queue, windowMs, isNew, parcels: [], bytes: 0, bundles };
-          batches.push(batch);
-          open.set(key, batch);
-        }
-        batch.bytes += bytes;
-        batch.parcels.push({ outgoing: one, job });
-      }
+      if (one.kind === 'replace') void this.#replace(one, found.config, onSent);
+      else if (one.kind === 'place') void this.#place(one, found.config, onPlaced);
+      else packing.add(one, found);
     }
-    for (const batch of batches) void this.#push(batch, onSent);
+    for (const batch of packing.batches) void this.#push(batch, onSent);
   }
 
   /** What cannot be pushed now is pushed later; what never can be is reported as refused. */
@@ -250,17 +192,4 @@ export class Outbox {
     await Promise.all(jobs.map(end));
     onSent([{ outgoing, report: { id }, lateMs: 0 }]);
   }
-}
-
-/** How long a fire's key is to be known: longer than any outage after which it may be pushed again. */
-function windowOf(schedule: Schedule, nominalMs: number): number {
-  const next = nominalAfter(schedule, nominalMs);
-  return next !== undefined && next - nominalMs < OFTEN_MS ? WINDOW_SHORT_MS : WINDOW_MS;
-}
-
-/** What a job takes of a request, more or less. */
-function bytesOf({ body, headers }: common.Job): number {
-  let bytes = body.length + 512;
-  for (const [name, value] of Object.entries(headers)) bytes += name.length + value.length;
-  return bytes;
 }
